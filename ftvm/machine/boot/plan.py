@@ -1,7 +1,8 @@
 """What a machine must be given before its first instruction, as plain data.
 
 A boot protocol makes a plan; the machine writes, zeroes and loads registers.
-Registers that are not named start as zero.
+Registers that are not named start as zero; CR4 is one of them, whatever the
+CPU engine starts with.
 """
 
 from dataclasses import dataclass
