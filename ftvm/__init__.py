@@ -1,0 +1,1 @@
+"""ftvm: a fault-tolerant virtual machine in the style of VMware FT."""

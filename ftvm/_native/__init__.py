@@ -1,0 +1,1 @@
+"""The C core; ftvm.machine is the only package that imports it."""

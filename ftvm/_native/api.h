@@ -1,0 +1,135 @@
+/*
+ * The interface of the C core, as ftvm.machine sees it through cffi.
+ * Everything from the first typedef on is read by cffi as it stands.
+ */
+#ifndef FTVM_API_H
+#define FTVM_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi reads from here */
+typedef struct Core Core;
+
+/* Why core_run() returned. */
+typedef enum CoreReason {
+    CORE_TARGET,      /* the instruction count asked for is reached, exactly */
+    CORE_ATTENTION,   /* core_attention() was called, here or by a device */
+    CORE_DEADLINE,    /* the host's clock passed the deadline given */
+    CORE_HALTED,      /* HLT, and no interrupt can be taken now */
+    CORE_EVENT,       /* replay: the next event is due at this count */
+    CORE_LOG_EMPTY,   /* replay: the newest mark is reached */
+    CORE_LOG_FULL,    /* record: the log must be drained first */
+    CORE_SHUTDOWN,    /* triple fault */
+    CORE_DIVERGED,    /* replay: the log does not fit; core_error() says how */
+    CORE_ENGINE_ERROR /* the engine did what it must not; core_error() */
+} CoreReason;
+
+/* Where results come from and what becomes of them. */
+typedef enum CoreMode {
+    CORE_SOLO,   /* from the host, not logged */
+    CORE_RECORD, /* from the host, logged */
+    CORE_REPLAY  /* from the log */
+} CoreMode;
+
+/* Kinds of log entries. The first three are results, the others events. */
+typedef enum CoreKind {
+    CORE_TSC = 1,
+    CORE_RANDOM = 2,
+    CORE_CLOCK = 3,
+    CORE_INTERRUPT = 4,
+    CORE_TIMER = 5,
+    CORE_INPUT = 6,
+    CORE_DIGEST = 7
+} CoreKind;
+
+/* A decoded entry: value is the result, the vector, the guest time in ns or
+ * the channel; payload lies `payload_offset` bytes into the bytes decoded. */
+typedef struct CoreEvent {
+    CoreKind kind;
+    uint64_t count;
+    uint64_t value;
+    uint32_t payload_offset;
+    uint32_t payload_length;
+} CoreEvent;
+
+/* A guest CPU's whole architectural state; what state transfer carries. */
+typedef struct CoreSegment {
+    uint32_t selector, base, limit, flags;
+} CoreSegment;
+
+typedef struct CoreCpu {
+    uint32_t gpr[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
+    uint32_t eip, eflags, hflags, hflags2;
+    CoreSegment segments[6]; /* ES CS SS DS FS GS */
+    CoreSegment ldt, tr, gdt, idt;
+    uint32_t cr[5];
+    uint32_t a20_mask;
+    uint32_t dr[8];
+    uint32_t sysenter_cs, sysenter_esp, sysenter_eip, mxcsr;
+    uint64_t efer, tsc_aux, xcr0, misc_enable, pat;
+    uint64_t mtrr_fixed[11], mtrr_deftype, mtrr_variable[16];
+    uint64_t fpip, fpdp, fp_status, mmx_status, sse_status;
+    uint16_t fpus, fpuc, fpop, fpstt;
+    uint8_t fptags[8];
+    uint8_t fpregs[8][16];
+    uint8_t xmm[8][16];
+    uint32_t tail_pc, tail_instructions;
+    uint32_t halted;
+    int32_t old_exception;
+} CoreCpu;
+
+typedef struct CoreCallbacks {
+    uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
+    void (*port_write)(void *handle, uint32_t port, uint32_t size, uint32_t value);
+    int (*acknowledge)(void *handle); /* vector, or -1: nothing to take */
+} CoreCallbacks;
+
+/* Life. Errors of core_new() are written to `error`; NULL is returned. */
+Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, char *error,
+               size_t error_bytes);
+void core_free(Core *core);
+const char *core_error(const Core *core);
+
+/* Running. */
+CoreReason core_run(Core *core, uint64_t until_count, uint64_t deadline_ns);
+void core_attention(Core *core);
+void core_set_interrupt_line(Core *core, bool level);
+uint64_t core_count(const Core *core);
+void core_set_count(Core *core, uint64_t count);
+
+/* Results and the log. */
+void core_set_mode(Core *core, CoreMode mode);
+uint64_t core_clock(Core *core);
+uint64_t core_host_ns(Core *core);
+uint64_t core_guest_ns(Core *core);
+void core_set_guest_ns(Core *core, uint64_t guest_ns);
+void core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
+                    uint32_t length);
+size_t core_log_take(Core *core, uint8_t *into, size_t capacity);
+size_t core_log_put(Core *core, const uint8_t *bytes, size_t length);
+size_t core_log_pending(const Core *core);
+uint64_t core_log_entries(const Core *core);
+void core_set_mark(Core *core, uint64_t count);
+bool core_next_event(Core *core, CoreEvent *event, uint8_t *payload, uint32_t capacity);
+int core_log_decode(const uint8_t *bytes, size_t length, uint64_t *base_count, uint64_t *base_time,
+                    CoreEvent *event);
+size_t core_log_encode(uint8_t *into, size_t capacity, uint64_t *base_count, uint64_t *base_time,
+                       const CoreEvent *event, const uint8_t *payload);
+void core_log_bases(const Core *core, uint64_t *base_count, uint64_t *base_time);
+void core_set_log_bases(Core *core, uint64_t base_count, uint64_t base_time);
+
+/* State. */
+void core_get_cpu(const Core *core, CoreCpu *cpu);
+void core_set_cpu(Core *core, const CoreCpu *cpu);
+uint8_t *core_memory(Core *core);
+void core_memory_written(Core *core, uint64_t address, uint64_t length);
+uint64_t core_hash_memory(Core *core);
+size_t core_dirty_pages(Core *core, uint32_t *pages, size_t capacity);
+void core_synchronize(Core *core);
+
+int core_selftest(char *error, size_t error_bytes);
+/* cffi reads to here */
+
+#endif

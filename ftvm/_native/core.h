@@ -1,0 +1,152 @@
+/*
+ * One machine's hot path: run loop, instruction count, log, dirty pages.
+ *
+ * Everything here belongs to one Core; there is no global state but a
+ * thread-local pointer to the Core that is running on this thread, by which
+ * the engine's calls into seams.c find their machine.
+ */
+#ifndef FTVM_CORE_H
+#define FTVM_CORE_H
+
+#include "api.h"
+#include "engine.h"
+
+#include <stdatomic.h>
+
+#define PAGE_BYTES 4096u
+#define PAGE_SHIFT 12
+#define LINEAR_PAGES (1u << 20)
+
+/* Instructions between two looks at the host's clock and the attention flag. */
+#define SLICE_INSTRUCTIONS 32768
+
+/* Room that must be free before a block may run: the most that one block of
+ * 512 instructions, each with a logged result, can append. */
+#define LOG_RESERVE_BYTES 16384u
+
+/* Where the stop in the middle of a block left off, and how to go on. */
+typedef struct Tail {
+    uint64_t pc;
+    uint32_t instructions; /* 0: none */
+} Tail;
+
+/* Host return address to "instructions of the block from this one on". */
+#define REST_CACHE_ENTRIES 4096
+typedef struct RestCache {
+    uintptr_t host_pc[REST_CACHE_ENTRIES];
+    uint16_t rest[REST_CACHE_ENTRIES];
+} RestCache;
+
+/* Host time, read by TSC between looks at the clock (clock.c). */
+typedef struct HostClock {
+    uint64_t base_tsc, base_ns;
+    uint64_t ns_per_tsc; /* 32.32 fixed point */
+    uint64_t first_tsc, first_ns;
+} HostClock;
+
+typedef struct LogBuffer {
+    uint8_t *bytes;
+    size_t capacity, begin, end;
+} LogBuffer;
+
+/* The running sums against which log entries are delta-coded. */
+typedef struct LogBase {
+    uint64_t count, time;
+} LogBase;
+
+struct Core {
+    uc_engine *uc;
+    EngineCpu *cpu;
+    EngineEnv *env;
+    uint8_t *ram;
+    uint32_t ram_pages;
+
+    /* Count and stops: count = limit - budget. */
+    uint64_t limit, target, until, deadline_ns;
+    Tail tail;
+    RestCache rest;
+    uintptr_t newest_block;
+    EngineTb *restored_block;
+    uint64_t restored_pc;
+    uintptr_t raising_host_pc, port_host_pc;
+    CoreReason reason;
+    bool stopping, failed, shutdown;
+    atomic_bool attention;
+
+    /* Interrupts. */
+    bool interrupt_line, inject;
+    uint8_t inject_vector;
+
+    /* Results and events. */
+    CoreMode mode;
+    LogBuffer log;
+    LogBase written, taken, scanned;
+    size_t scan; /* offset from log.begin of the first byte not scanned */
+    CoreEvent next_event;
+    bool has_next_event;
+    uint64_t mark;
+    uint64_t entries;
+    char error[160];
+
+    /* Guest time: host clock plus an offset, never backwards. */
+    HostClock clock;
+    int64_t guest_offset_ns;
+    uint64_t last_time_ns;
+    uint32_t random_pool[64];
+    uint32_t random_used;
+
+    /* Pages. */
+    uint32_t *code_tlb[2]; /* supervisor, user: generation << 20 | physical page */
+    uint32_t code_tlb_generation;
+    uint8_t *page_flags;
+    uint64_t *page_hashes;
+    uint64_t memory_hash;
+    int fill_access;
+
+    CoreCallbacks callbacks;
+    void *handle;
+};
+
+extern _Thread_local Core *core_running;
+
+/* blocks.c */
+bool block_count(EngineTb *block, Core *core);
+uint32_t block_rest_at(EngineTb *block, uintptr_t host_pc);
+uint32_t block_rest_from(EngineTb *block, uint64_t pc);
+uint32_t block_pc_of(EngineTb *block, uint32_t index);
+uint64_t core_count_at(Core *core, uintptr_t host_pc);
+
+/* run.c */
+void core_block_limit(Core *core, uintptr_t host_pc);
+bool core_take_interrupt(Core *core);
+void core_exception_leaves_block(Core *core, uintptr_t host_pc);
+void core_fail(Core *core, CoreReason reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_stop_soon(Core *core);
+
+/* log.c */
+void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const uint8_t *payload,
+                uint32_t length);
+bool log_room(const Core *core);
+void log_scan(Core *core);
+bool log_take(Core *core, CoreEvent *entry);
+
+/* results.c */
+uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
+
+/* clock.c */
+void clock_start(HostClock *clock);
+void clock_sync(HostClock *clock);
+uint64_t clock_ns(const HostClock *clock);
+
+/* memory.c */
+enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2 };
+int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
+void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
+void code_tlb_forget(Core *core);
+uint32_t *code_tlb_entry(Core *core, uint64_t linear);
+
+/* state.c */
+void state_reset_features(Core *core);
+
+#endif

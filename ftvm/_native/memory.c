@@ -1,0 +1,108 @@
+/*
+ * Pages of guest memory: which were fetched from, which were written, and the
+ * hash of all of them.
+ *
+ * The memory hash is the sum over all pages of mix(page number, page content),
+ * modulo 2^64: the order of updates does not matter, so after a run only the
+ * pages written since are hashed again. Both replicas clear their written-page
+ * bits and flush their TLBs at the same instruction (core_synchronize), or the
+ * accessed bits that the next walks set would differ.
+ */
+#include "core.h"
+
+#include <string.h>
+
+int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed) {
+    uint64_t page = physical >> PAGE_SHIFT;
+
+    if (page >= core->ram_pages)
+        return protection;
+    uint8_t *flags = &core->page_flags[page];
+    if (core->fill_access == ACCESS_FETCH && !(*flags & PAGE_EXECUTED)) {
+        *flags |= PAGE_EXECUTED;
+        *newly_executed = true;
+    }
+    if (core->fill_access == ACCESS_STORE)
+        *flags |= PAGE_DIRTY;
+    if (!(*flags & PAGE_EXECUTED))
+        protection &= ~PROT_PAGE_EXEC;
+    if (!(*flags & PAGE_DIRTY))
+        protection &= ~PROT_PAGE_WRITE;
+    return protection;
+}
+
+void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length) {
+    if (!length)
+        return;
+    uint64_t last = (physical + length - 1) >> PAGE_SHIFT;
+    for (uint64_t page = physical >> PAGE_SHIFT; page <= last && page < core->ram_pages; page++)
+        core->page_flags[page] |= PAGE_DIRTY;
+}
+
+void code_tlb_forget(Core *core) {
+    core->code_tlb_generation++;
+    if (core->code_tlb_generation == 1u << 12) {
+        core->code_tlb_generation = 1;
+        memset(core->code_tlb[0], 0, LINEAR_PAGES * sizeof(uint32_t));
+        memset(core->code_tlb[1], 0, LINEAR_PAGES * sizeof(uint32_t));
+    }
+}
+
+uint32_t *code_tlb_entry(Core *core, uint64_t linear) {
+    bool user = (ENV_HFLAGS(core->env) & HFLAG_CPL) == 3;
+
+    return &core->code_tlb[user][(uint32_t)linear >> PAGE_SHIFT];
+}
+
+static uint64_t fold(uint64_t a, uint64_t b) {
+    unsigned __int128 product = (unsigned __int128)a * b;
+
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* A page of zeros hashes to 0, so that untouched memory need not be read. */
+static uint64_t hash_page(const uint8_t *bytes, uint64_t page) {
+    const uint64_t k0 = 0x9e3779b97f4a7c15, k1 = 0xd1b54a32d192ed03, k2 = 0x8cb92ba72f3d8dd7;
+    uint64_t lane[4] = {k0, k1, k2, k0 ^ k1}, any = 0, word[8];
+
+    for (size_t i = 0; i < PAGE_BYTES; i += sizeof word) {
+        memcpy(word, bytes + i, sizeof word);
+        any |= word[0] | word[1] | word[2] | word[3] | word[4] | word[5] | word[6] | word[7];
+        lane[0] = fold(lane[0] ^ word[0] ^ k1, word[1] ^ k2) + i;
+        lane[1] = fold(lane[1] ^ word[2] ^ k2, word[3] ^ k0) + i;
+        lane[2] = fold(lane[2] ^ word[4] ^ k0, word[5] ^ k1) + i;
+        lane[3] = fold(lane[3] ^ word[6] ^ k1, word[7] ^ k0) + i;
+    }
+    if (!any)
+        return 0;
+    return fold(fold(lane[0] ^ k0, lane[1] ^ k1) ^ page, fold(lane[2] ^ k1, lane[3] ^ k2) ^ k0);
+}
+
+/* Hash of all memory, as of now; only pages written since the last call are
+ * read, and their bits are left for core_synchronize() to clear. */
+uint64_t core_hash_memory(Core *core) {
+    for (uint32_t page = 0; page < core->ram_pages; page++) {
+        if (!(core->page_flags[page] & PAGE_DIRTY))
+            continue;
+        uint64_t hash = hash_page(core->ram + (size_t)page * PAGE_BYTES, page);
+        core->memory_hash += hash - core->page_hashes[page];
+        core->page_hashes[page] = hash;
+    }
+    return core->memory_hash;
+}
+
+/* Numbers of the pages written since the last core_synchronize(). Returns how
+ * many there are; at most `capacity` of them are stored. */
+size_t core_dirty_pages(Core *core, uint32_t *pages, size_t capacity) {
+    size_t found = 0;
+
+    for (uint32_t page = 0; page < core->ram_pages; page++)
+        if (core->page_flags[page] & PAGE_DIRTY) {
+            if (found < capacity)
+                pages[found] = page;
+            found++;
+        }
+    return found;
+}
+
+uint8_t *core_memory(Core *core) { return core->ram; }

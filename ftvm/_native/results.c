@@ -1,0 +1,83 @@
+/*
+ * Results: what the guest's instructions bring in from outside, in program
+ * order. Live they come from the host, and are logged; replaying they come
+ * from the log, where the instruction count rides along as a check.
+ */
+#include "core.h"
+
+#include <sys/random.h>
+
+static const char *const kind_names[] = {"",          "TSC",   "random number", "clock reading",
+                                         "interrupt", "timer", "input",         "digest"};
+
+/* Guest time now. It never goes backwards, whatever the host's clock does. */
+static uint64_t advance_guest_time(Core *core) {
+    uint64_t now = clock_ns(&core->clock) + (uint64_t)core->guest_offset_ns;
+
+    if ((int64_t)(now - core->last_time_ns) > 0)
+        core->last_time_ns = now;
+    return core->last_time_ns;
+}
+
+static uint32_t host_random(Core *core) {
+    const uint32_t words = sizeof core->random_pool / sizeof core->random_pool[0];
+
+    if (core->random_used == 0 || core->random_used == words) {
+        /* At most 256 bytes: getrandom(2) gives them all, uninterrupted. */
+        if (getrandom(core->random_pool, sizeof core->random_pool, 0) < 0)
+            core_fail(core, CORE_ENGINE_ERROR, "the host gives no random numbers");
+        core->random_used = 0;
+    }
+    return core->random_pool[core->random_used++];
+}
+
+static uint64_t from_log(Core *core, CoreKind kind, uint64_t count) {
+    CoreEvent entry;
+
+    if (core->failed)
+        return 0;
+    if (!log_take(core, &entry)) {
+        core_fail(core, CORE_DIVERGED, "at count %llu the guest asks for a %s, and the log ends",
+                  (unsigned long long)count, kind_names[kind]);
+        return 0;
+    }
+    if (entry.kind != kind || entry.count != count) {
+        core_fail(core, CORE_DIVERGED,
+                  "at count %llu the guest asks for a %s, and the log has a %s at count %llu",
+                  (unsigned long long)count, kind_names[kind], kind_names[entry.kind],
+                  (unsigned long long)entry.count);
+        return 0;
+    }
+    return entry.value;
+}
+
+uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc) {
+    if (core->mode == CORE_REPLAY)
+        return from_log(core, kind, core_count_at(core, host_pc));
+    uint64_t value = kind == CORE_RANDOM ? host_random(core) : advance_guest_time(core);
+    if (core->mode == CORE_RECORD)
+        log_append(core, kind, core_count_at(core, host_pc), value, NULL, 0);
+    return value;
+}
+
+/* Guest time for a device, as a logged result. */
+uint64_t core_clock(Core *core) { return core_result(core, CORE_CLOCK, core->port_host_pc); }
+
+/* The host's monotonic clock in ns, as core_run() reads its deadline by. */
+uint64_t core_host_ns(Core *core) {
+    clock_sync(&core->clock);
+    return core->clock.base_ns;
+}
+
+/* Guest time now, for whoever decides when a timer event is due: not logged. */
+uint64_t core_guest_ns(Core *core) {
+    clock_sync(&core->clock);
+    return advance_guest_time(core);
+}
+
+/* Going live or restored: guest time goes on from here. */
+void core_set_guest_ns(Core *core, uint64_t guest_ns) {
+    clock_sync(&core->clock);
+    core->last_time_ns = guest_ns;
+    core->guest_offset_ns = (int64_t)(guest_ns - core->clock.base_ns);
+}

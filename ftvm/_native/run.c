@@ -1,0 +1,306 @@
+/*
+ * The run loop: run to an exact count, and say why it stopped.
+ *
+ * count = limit - budget. A block subtracts its length from the budget when it
+ * is entered and calls core_block_limit() when that goes below zero. There, in
+ * order: the slice is over (look at attention, deadline and log, refill, go
+ * on); the target lies inside the block (run the part up to it as a block of
+ * its own, which the engine makes when asked for a block of r instructions at
+ * most); the target is here (stop, or take the interrupt that is due here).
+ * Going on after a stop inside a block asks for the rest of that block, so
+ * that a stop never changes how far a block reaches.
+ */
+#include "core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+_Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
+
+uint64_t core_count(const Core *core) {
+    if (core->port_host_pc)
+        return core_count_at((Core *)core, core->port_host_pc);
+    return core->limit - (uint64_t)ENV_BUDGET(core->env);
+}
+
+void core_set_count(Core *core, uint64_t count) {
+    core->limit = count;
+    ENV_BUDGET(core->env) = 0;
+    core->mark = count;
+}
+
+const char *core_error(const Core *core) { return core->error; }
+
+/* The block that runs now is the last one before core_block_limit(). */
+void core_stop_soon(Core *core) {
+    core->limit -= (uint64_t)ENV_BUDGET(core->env);
+    ENV_BUDGET(core->env) = 0;
+}
+
+/* From now on core_run() returns `reason`; the first failure is kept. */
+void core_fail(Core *core, CoreReason reason, const char *format, ...) {
+    va_list arguments;
+
+    if (core->failed)
+        return;
+    va_start(arguments, format);
+    vsnprintf(core->error, sizeof core->error, format, arguments);
+    va_end(arguments);
+    core->failed = true;
+    core->reason = reason;
+    core_stop_soon(core);
+}
+
+/* Asks core_run() to return soon: within a slice from another thread or a
+ * signal handler, at the end of the running block from a device. */
+void core_attention(Core *core) {
+    atomic_store_explicit(&core->attention, true, memory_order_release);
+    if (core == core_running)
+        core_stop_soon(core);
+}
+
+/* Level of the interrupt controller's INTR output. */
+void core_set_interrupt_line(Core *core, bool level) {
+    core->interrupt_line = level;
+    if (core->mode == CORE_REPLAY)
+        return;
+    if (level)
+        CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
+    if (level && core == core_running)
+        core_stop_soon(core);
+}
+
+static bool interrupts_open(const Core *core) {
+    return (ENV_EFLAGS(core->env) & EFLAG_INTERRUPT) &&
+           !(ENV_HFLAGS(core->env) & HFLAG_INHIBIT_IRQ);
+}
+
+static void replay_target(Core *core) {
+    log_scan(core);
+    core->target = core->until < core->mark ? core->until : core->mark;
+    if (core->has_next_event && core->next_event.count < core->target)
+        core->target = core->next_event.count;
+}
+
+static bool interrupt_due(const Core *core, uint64_t count) {
+    return core->mode == CORE_REPLAY && core->has_next_event &&
+           core->next_event.kind == CORE_INTERRUPT && core->next_event.count == count;
+}
+
+static void deliver(Core *core, int vector) {
+    core->tail.instructions = 0;
+    CPU_CFLAGS_NEXT_TB(core->cpu) = UINT32_MAX;
+    do_interrupt_x86_hardirq_x86_64(core->env, vector, 1);
+}
+
+static bool replay_interrupt(Core *core) {
+    CoreEvent entry;
+
+    CPU_INTERRUPT_REQUEST(core->cpu) &= ~CPU_INTERRUPT_HARD;
+    if (!core->inject)
+        return false;
+    core->inject = false;
+    if (!core_next_event(core, &entry, NULL, 0))
+        return false;
+    int vector = core->callbacks.acknowledge(core->handle);
+    if (vector != (int)entry.value || !interrupts_open(core)) {
+        core_fail(core, CORE_DIVERGED,
+                  "at count %llu the log has interrupt %u, and the machine would take %d%s",
+                  (unsigned long long)entry.count, (unsigned)entry.value, vector,
+                  interrupts_open(core) ? "" : " but has interrupts off");
+        return false;
+    }
+    core_stop_soon(core);
+    replay_target(core);
+    deliver(core, vector);
+    return true;
+}
+
+/* Between two blocks. True: an interrupt was taken, EIP is at its handler. */
+bool core_take_interrupt(Core *core) {
+    if (core->mode == CORE_REPLAY)
+        return replay_interrupt(core);
+    if (!core->interrupt_line) {
+        CPU_INTERRUPT_REQUEST(core->cpu) &= ~CPU_INTERRUPT_HARD;
+        return false;
+    }
+    if (!interrupts_open(core))
+        return false;
+    int vector = core->callbacks.acknowledge(core->handle);
+    if (vector < 0)
+        return false;
+    if (core->mode == CORE_RECORD)
+        log_append(core, CORE_INTERRUPT, core_count(core), (uint64_t)vector, NULL, 0);
+    deliver(core, vector);
+    return true;
+}
+
+/* An instruction in the middle of a block faults: it counts, the rest does not. */
+void core_exception_leaves_block(Core *core, uintptr_t host_pc) {
+    void *tcg = UC_TCG(core->uc);
+
+    core->tail.instructions = 0;
+    if (host_pc - TCG_CODE_BUFFER(tcg) >= TCG_CODE_BUFFER_BYTES(tcg))
+        return;
+    EngineTb *block = tcg_tb_lookup_x86_64(tcg, host_pc);
+    uint32_t rest = block ? block_rest_at(block, host_pc) : 0;
+    if (rest)
+        ENV_BUDGET(core->env) += rest - 1;
+}
+
+/* Every slice. True: stop, for the reason set. */
+static bool look_around(Core *core) {
+    if (core->failed)
+        return true;
+    clock_sync(&core->clock);
+    if (core->mode != CORE_REPLAY && core->interrupt_line && interrupts_open(core))
+        return false;
+    if (atomic_load_explicit(&core->attention, memory_order_acquire))
+        core->reason = CORE_ATTENTION;
+    else if (core->clock.base_ns >= core->deadline_ns)
+        core->reason = CORE_DEADLINE;
+    else if (!log_room(core))
+        core->reason = CORE_LOG_FULL;
+    else
+        return false;
+    return true;
+}
+
+static void refill(Core *core, uint64_t count) {
+    uint64_t left = core->target - count;
+
+    if (left > SLICE_INSTRUCTIONS)
+        left = SLICE_INSTRUCTIONS;
+    core->limit = count + left;
+    ENV_BUDGET(core->env) = (int64_t)left;
+}
+
+static _Noreturn void leave_block(Core *core, EngineTb *block) {
+    ENV_EIP(core->env) = TB_PC(block) - TB_CS_BASE(block);
+    __real_cpu_loop_exit_noexc_x86_64(core->cpu);
+}
+
+static _Noreturn void stop_at_block(Core *core, EngineTb *block) {
+    core->stopping = true;
+    uc_emu_stop(core->uc);
+    leave_block(core, block);
+}
+
+void core_block_limit(Core *core, uintptr_t host_pc) {
+    EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
+    uint32_t n = TB_INSTRUCTIONS(block);
+    int64_t left = ENV_BUDGET(core->env) += n;
+    uint64_t count = core->limit - (uint64_t)left;
+
+    if (core->limit != core->target || core->failed) {
+        if (look_around(core))
+            stop_at_block(core, block);
+        refill(core, count);
+        if (core->mode != CORE_REPLAY && core->interrupt_line && interrupts_open(core))
+            leave_block(core, block);
+        left = ENV_BUDGET(core->env);
+        if (left >= n) {
+            ENV_BUDGET(core->env) = left - n;
+            return;
+        }
+    }
+    if (left > 0) {
+        CPU_CFLAGS_NEXT_TB(core->cpu) = (uint32_t)left;
+        core->tail = (Tail){block_pc_of(block, (uint32_t)left), n - (uint32_t)left};
+        leave_block(core, block);
+    }
+    if (interrupt_due(core, count)) {
+        core->inject = true;
+        CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
+        leave_block(core, block);
+    }
+    core->reason = CORE_TARGET;
+    stop_at_block(core, block);
+}
+
+/* What core_run() can say without running. True: it is in core->reason. */
+static bool reason_not_to_run(Core *core) {
+    uint64_t count = core_count(core);
+
+    if (core->failed)
+        return true;
+    if (count >= core->until) {
+        core->reason = CORE_TARGET;
+        return true;
+    }
+    if (core->mode == CORE_REPLAY) {
+        replay_target(core);
+        if (core->failed)
+            return true;
+        if (interrupt_due(core, count)) {
+            core->inject = true;
+            CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
+            return false;
+        }
+        if (core->has_next_event && core->next_event.count <= count) {
+            core->reason = CORE_EVENT;
+            if (core->next_event.count < count)
+                core_fail(core, CORE_DIVERGED, "count %llu is past the log's next event, %llu",
+                          (unsigned long long)count, (unsigned long long)core->next_event.count);
+            return true;
+        }
+    } else {
+        core->target = core->until;
+        CPU_INTERRUPT_REQUEST(core->cpu) |= core->interrupt_line ? CPU_INTERRUPT_HARD : 0;
+    }
+    if (atomic_load_explicit(&core->attention, memory_order_acquire))
+        core->reason = CORE_ATTENTION;
+    else if (core->mode == CORE_REPLAY && count >= core->mark)
+        core->reason = CORE_LOG_EMPTY;
+    else if (!log_room(core))
+        core->reason = CORE_LOG_FULL;
+    else if (CPU_HALTED(core->cpu) && core->mode == CORE_REPLAY) {
+        core_fail(core, CORE_DIVERGED, "the guest halted at count %llu, and in the log it goes on",
+                  (unsigned long long)count);
+        return true;
+    } else if (CPU_HALTED(core->cpu) && !(core->interrupt_line && interrupts_open(core)))
+        core->reason = CORE_HALTED;
+    else
+        return false;
+    return true;
+}
+
+static void enter_engine(Core *core) {
+    refill(core, core_count(core));
+    if (core->tail.instructions && core->tail.pc == (uint32_t)ENV_EIP(core->env))
+        CPU_CFLAGS_NEXT_TB(core->cpu) = core->tail.instructions;
+    core->tail.instructions = 0;
+    core->stopping = false;
+    uc_err error = uc_emu_start(core->uc, (uint32_t)ENV_EIP(core->env), 0, 0, 0);
+    if (error != UC_ERR_OK)
+        core_fail(core, CORE_ENGINE_ERROR, "the engine stopped at count %llu, EIP %#x: %s",
+                  (unsigned long long)core_count(core), (uint32_t)ENV_EIP(core->env),
+                  uc_strerror(error));
+    else if (!core->stopping && !core->shutdown && !CPU_HALTED(core->cpu))
+        core_fail(core, CORE_ENGINE_ERROR, "the engine stopped at count %llu for no reason",
+                  (unsigned long long)core_count(core));
+}
+
+/*
+ * Runs the guest until count `until`, exactly, or until there is another
+ * reason to return. `deadline_ns` is in the host's monotonic time.
+ */
+CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
+    Core *outer = core_running;
+
+    core_running = core;
+    core->until = until;
+    core->deadline_ns = deadline_ns;
+    clock_sync(&core->clock);
+    while (!core->shutdown && !reason_not_to_run(core)) {
+        enter_engine(core);
+        if (core->stopping && core->reason != CORE_TARGET)
+            break;
+    }
+    if (core->shutdown)
+        core->reason = CORE_SHUTDOWN;
+    if (core->reason == CORE_ATTENTION)
+        atomic_store_explicit(&core->attention, false, memory_order_release);
+    core_running = outer;
+    return core->reason;
+}

@@ -1,0 +1,341 @@
+/*
+ * The seams: every place where the engine meets the host, or where we must
+ * count, is one small function here.
+ *
+ * The linker (--wrap=SYMBOL, listed in CMakeLists.txt) makes the engine call
+ * __wrap_SYMBOL instead of SYMBOL; ours may call __real_SYMBOL. Whatever is
+ * more than a few lines is handed to the file that owns the subject.
+ *
+ * HOST_PC is where translated code called us: the engine finds block and
+ * instruction by it. It is right only in the function that was called, so it
+ * is handed on from there.
+ */
+#include "core.h"
+
+#include <string.h>
+#include <sys/time.h>
+
+#define HOST_PC ((uintptr_t)__builtin_return_address(0))
+#define RETURN_ADDRESS_ADJUST 2
+
+_Thread_local Core *core_running __attribute__((tls_model("initial-exec")));
+
+/* --- blocks: count and stop ------------------------------------------------ */
+
+EngineTb *__real_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_base, uint32_t flags,
+                                    int cflags);
+
+/* A block has been translated: make it count itself. */
+EngineTb *__wrap_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_base, uint32_t flags,
+                                    int cflags) {
+    EngineTb *block = __real_tb_gen_code_x86_64(cpu, pc, cs_base, flags, cflags);
+
+    if (!block_count(block, core_running))
+        core_fail(core_running, CORE_ENGINE_ERROR,
+                  "the block at %#llx does not start as the engine's blocks do",
+                  (unsigned long long)pc);
+    return block;
+}
+
+/* Called by a block whose budget ran out, before its first instruction. */
+void __wrap_helper_check_exit_request_x86_64(void *uc, uint32_t in_delay_slot) {
+    (void)uc;
+    (void)in_delay_slot;
+    core_block_limit(core_running, HOST_PC);
+}
+
+bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
+
+/* An instruction in the middle of a block faults: what follows it in the block
+ * was counted and does not run. */
+bool __wrap_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit) {
+    if (will_exit)
+        core_exception_leaves_block(core_running, host_pc);
+    bool found = __real_cpu_restore_state_x86_64(cpu, host_pc, will_exit);
+    core_running->restored_block = NULL;
+    return found;
+}
+
+void __real_restore_state_to_opc_x86_64(EngineEnv *env, EngineTb *block, uint64_t *data);
+
+void __wrap_restore_state_to_opc_x86_64(EngineEnv *env, EngineTb *block, uint64_t *data) {
+    core_running->restored_block = block;
+    core_running->restored_pc = data[0];
+    __real_restore_state_to_opc_x86_64(env, block, data);
+}
+
+_Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
+
+/* A store into the running block: the engine goes back to the instruction
+ * before it stores, and runs it again alone. It was counted, it did not run. */
+_Noreturn void __wrap_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu) {
+    Core *core = core_running;
+
+    if (core->restored_block) {
+        ENV_BUDGET(core->env) += block_rest_from(core->restored_block, core->restored_pc);
+        core->restored_block = NULL;
+        core->tail.instructions = 0;
+    }
+    __real_cpu_loop_exit_noexc_x86_64(cpu);
+}
+
+/* --- interrupts ------------------------------------------------------------ */
+
+/* The engine asks between blocks while CPU_INTERRUPT_HARD is requested. */
+bool __wrap_x86_cpu_exec_interrupt_x86_64(EngineCpu *cpu, int request) {
+    (void)cpu;
+    (void)request;
+    return core_take_interrupt(core_running);
+}
+
+/* Triple fault (Intel SDM vol. 3A §6.15, interrupt 8). */
+void __wrap_qemu_system_reset_request(uc_engine *uc) {
+    (void)uc;
+    core_running->shutdown = true;
+}
+
+/* --- results ---------------------------------------------------------------- */
+
+static void refuse_tsc_to_user(Core *core, EngineEnv *env, uintptr_t host_pc) {
+    (void)core;
+    if ((ENV_CR(env)[4] & 4) && (ENV_HFLAGS(env) & HFLAG_CPL)) /* CR4.TSD */
+        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
+}
+
+void __wrap_helper_rdtsc_x86_64(EngineEnv *env) {
+    Core *core = core_running;
+
+    refuse_tsc_to_user(core, env, HOST_PC);
+    uint64_t value = core_result(core, CORE_TSC, HOST_PC);
+    ENV_REGS(env)[0] = (uint32_t)value;
+    ENV_REGS(env)[2] = value >> 32;
+}
+
+void __wrap_helper_rdtscp_x86_64(EngineEnv *env) {
+    Core *core = core_running;
+
+    refuse_tsc_to_user(core, env, HOST_PC);
+    uint64_t value = core_result(core, CORE_TSC, HOST_PC);
+    ENV_REGS(env)[0] = (uint32_t)value;
+    ENV_REGS(env)[2] = value >> 32;
+    ENV_REGS(env)[1] = (uint32_t)ENV_TSC_AUX(env);
+}
+
+/* RDRAND and RDSEED: always ready, CF=1 and the other arithmetic flags 0. */
+uint64_t __wrap_helper_rdrand_x86_64(EngineEnv *env) {
+    ENV_CC_SRC(env) = EFLAG_CARRY;
+    return core_result(core_running, CORE_RANDOM, HOST_PC);
+}
+
+/* There are no performance counters: #UD, as the engine means to raise. */
+void __wrap_helper_rdpmc_x86_64(EngineEnv *env) {
+    raise_exception_err_ra_x86_64(env, EXCEPTION_UD, 0, HOST_PC);
+}
+
+void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
+    uint64_t *regs = ENV_REGS(env);
+    uint32_t leaf = (uint32_t)regs[0], eax, ebx, ecx, edx;
+
+    cpu_x86_cpuid_x86_64(env, leaf, (uint32_t)regs[1], &eax, &ebx, &ecx, &edx);
+    if (leaf == 7 && (uint32_t)regs[1] == 0)
+        ebx |= 1u << 18; /* RDSEED, which the engine decodes but does not list */
+    regs[0] = eax;
+    regs[3] = ebx;
+    regs[1] = ecx;
+    regs[2] = edx;
+}
+
+void __real_helper_into_x86_64(EngineEnv *env, int next_eip_addend);
+
+/* INTO raises from inside its block without telling where from. */
+void __wrap_helper_into_x86_64(EngineEnv *env, int next_eip_addend) {
+    core_running->raising_host_pc = HOST_PC;
+    __real_helper_into_x86_64(env, next_eip_addend);
+    core_running->raising_host_pc = 0;
+}
+
+/* QEMU resizes its TLB by host time, and what falls out of the TLB shows in
+ * the accessed bits of the guest's page tables: the engine's time stands still. */
+int __wrap_gettimeofday(struct timeval *tv, void *tz) {
+    (void)tz;
+    tv->tv_sec = 0;
+    tv->tv_usec = 0;
+    return 0;
+}
+
+/* --- ports ------------------------------------------------------------------ */
+
+/* Intel SDM vol. 1 §19.5.2: the bitmap in the TSS is asked when CPL > IOPL or
+ * in virtual-8086 mode; all bits of the access must be clear. */
+static void check_port(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t host_pc) {
+    const int kernel_mmu_index = 2;
+    uint32_t cpl = ENV_HFLAGS(env) & HFLAG_CPL;
+    uint32_t iopl = (ENV_EFLAGS(env) >> 12) & 3;
+
+    if (!(ENV_CR(env)[0] & 1) || (cpl <= iopl && !(ENV_HFLAGS(env) & HFLAG_VM86)))
+        return;
+    EngineSegment *tss = ENV_TR(env);
+    uint32_t type = (tss->flags >> 8) & 15;
+    if ((tss->flags & 0x8000) && (type == 9 || type == 11) && tss->limit >= 103) {
+        uint32_t map = cpu_lduw_mmuidx_ra_x86_64(env, tss->base + 0x66, kernel_mmu_index, host_pc);
+        uint32_t at = map + port / 8;
+        if (at + 1 <= tss->limit) {
+            uint32_t bits =
+                cpu_lduw_mmuidx_ra_x86_64(env, tss->base + at, kernel_mmu_index, host_pc);
+            if (!((bits >> (port & 7)) & ((1u << size) - 1)))
+                return;
+        }
+    }
+    raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
+}
+
+static uint32_t port_read(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t host_pc) {
+    Core *core = core_running;
+
+    port &= 0xffff;
+    check_port(env, port, size, host_pc);
+    core->port_host_pc = host_pc;
+    uint32_t value = core->callbacks.port_read(core->handle, port, size);
+    core->port_host_pc = 0;
+    return value;
+}
+
+static void port_write(EngineEnv *env, uint32_t port, uint32_t size, uint32_t value,
+                       uintptr_t host_pc) {
+    Core *core = core_running;
+
+    port &= 0xffff;
+    check_port(env, port, size, host_pc);
+    core->port_host_pc = host_pc;
+    core->callbacks.port_write(core->handle, port, size, value);
+    core->port_host_pc = 0;
+}
+
+uint64_t __wrap_helper_inb_x86_64(EngineEnv *env, uint32_t port) {
+    return port_read(env, port, 1, HOST_PC) & 0xff;
+}
+
+uint64_t __wrap_helper_inw_x86_64(EngineEnv *env, uint32_t port) {
+    return port_read(env, port, 2, HOST_PC) & 0xffff;
+}
+
+uint64_t __wrap_helper_inl_x86_64(EngineEnv *env, uint32_t port) {
+    return port_read(env, port, 4, HOST_PC);
+}
+
+void __wrap_helper_outb_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
+    port_write(env, port, 1, value & 0xff, HOST_PC);
+}
+
+void __wrap_helper_outw_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
+    port_write(env, port, 2, value & 0xffff, HOST_PC);
+}
+
+void __wrap_helper_outl_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
+    port_write(env, port, 4, value, HOST_PC);
+}
+
+/* --- pages ------------------------------------------------------------------- */
+
+bool __real_x86_cpu_tlb_fill_x86_64(EngineCpu *cpu, uint64_t address, int size, int access,
+                                    int mmu_index, bool probe, uintptr_t host_pc);
+
+bool __wrap_x86_cpu_tlb_fill_x86_64(EngineCpu *cpu, uint64_t address, int size, int access,
+                                    int mmu_index, bool probe, uintptr_t host_pc) {
+    core_running->fill_access = access;
+    return __real_x86_cpu_tlb_fill_x86_64(cpu, address, size, access, mmu_index, probe, host_pc);
+}
+
+void __real_tlb_set_page_with_attrs_x86_64(EngineCpu *cpu, uint64_t linear, uint64_t physical,
+                                           EngineMemAttrs attrs, int protection, int mmu_index,
+                                           uint64_t size);
+void __real_tlb_flush_x86_64(EngineCpu *cpu);
+
+/* The one way into the TLB: a page gets EXEC only once it is fetched from (a
+ * store to a page with EXEC is slow for ever), WRITE only once it is written. */
+void __wrap_tlb_set_page_with_attrs_x86_64(EngineCpu *cpu, uint64_t linear, uint64_t physical,
+                                           EngineMemAttrs attrs, int protection, int mmu_index,
+                                           uint64_t size) {
+    bool newly_executed = false;
+
+    protection = memory_filter_fill(core_running, physical, protection, &newly_executed);
+    if (newly_executed) {
+        /* Entries of aliases would let writes by, past the translated code. */
+        code_tlb_forget(core_running);
+        __real_tlb_flush_x86_64(cpu);
+    }
+    __real_tlb_set_page_with_attrs_x86_64(cpu, linear, physical, attrs, protection, mmu_index,
+                                          size);
+}
+
+void __wrap_tlb_flush_x86_64(EngineCpu *cpu) {
+    if (core_running)
+        code_tlb_forget(core_running);
+    __real_tlb_flush_x86_64(cpu);
+}
+
+void __real_tlb_flush_page_x86_64(EngineCpu *cpu, uint64_t address);
+
+/* INVLPG. The page may be part of a large one, so all cached fetches go, and
+ * with them the jump cache, which must not know pages that they do not. */
+void __wrap_tlb_flush_page_x86_64(EngineCpu *cpu, uint64_t address) {
+    code_tlb_forget(core_running);
+    memset(CPU_JUMP_CACHE(cpu), 0, CPU_JUMP_CACHE_ENTRIES * sizeof(void *));
+    __real_tlb_flush_page_x86_64(cpu, address);
+}
+
+void __real_x86_stl_phys_notdirty_x86_64(EngineCpu *cpu, uint64_t address, uint32_t value);
+
+/* The page walk sets accessed and dirty bits past the TLB. */
+void __wrap_x86_stl_phys_notdirty_x86_64(EngineCpu *cpu, uint64_t address, uint32_t value) {
+    memory_mark_dirty(core_running, address, 4);
+    __real_x86_stl_phys_notdirty_x86_64(cpu, address, value);
+}
+
+uint64_t __real_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address);
+
+/*
+ * The engine looks a fetch up in the guest's TLB whenever it looks for a
+ * block; how often it does depends on what is translated and chained already,
+ * and so on where the machine was stopped before. A miss sets the accessed bit
+ * and evicts another page: a guest could see it. So the first fetch from a
+ * page after a flush goes through the TLB, and later ones by code_tlb: the
+ * guest-visible lookups become a function of the guest's execution alone.
+ */
+uint64_t __wrap_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address) {
+    Core *core = core_running;
+    uint32_t *known = code_tlb_entry(core, address);
+
+    if (*known >> 20 == core->code_tlb_generation)
+        return ((uint64_t)(*known & 0xfffff) << PAGE_SHIFT) | (address & (PAGE_BYTES - 1));
+    uint64_t physical = __real_get_page_addr_code_x86_64(env, address);
+    if (physical != UINT64_MAX)
+        *known = core->code_tlb_generation << 20 | (uint32_t)(physical >> PAGE_SHIFT);
+    return physical;
+}
+
+uint32_t __real_cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address);
+
+/* Translation reads code past the TLB too, for the same reason. */
+uint32_t __wrap_cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address) {
+    uint64_t physical = __wrap_get_page_addr_code_x86_64(env, address & 0xffffffff);
+
+    if (physical == UINT64_MAX)
+        return __real_cpu_ldub_code_x86_64(env, address);
+    return core_running->ram[physical];
+}
+
+uint32_t __wrap_cpu_lduw_code_x86_64(EngineEnv *env, uint64_t address) {
+    return __wrap_cpu_ldub_code_x86_64(env, address) | __wrap_cpu_ldub_code_x86_64(env, address + 1)
+                                                           << 8;
+}
+
+uint32_t __wrap_cpu_ldl_code_x86_64(EngineEnv *env, uint64_t address) {
+    return __wrap_cpu_lduw_code_x86_64(env, address) | __wrap_cpu_lduw_code_x86_64(env, address + 2)
+                                                           << 16;
+}
+
+uint64_t __wrap_cpu_ldq_code_x86_64(EngineEnv *env, uint64_t address) {
+    return __wrap_cpu_ldl_code_x86_64(env, address) |
+           (uint64_t)__wrap_cpu_ldl_code_x86_64(env, address + 4) << 32;
+}

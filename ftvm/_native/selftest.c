@@ -1,0 +1,195 @@
+/*
+ * The start-up self-test: that every seam is in effect, that the count is
+ * right, and that the engine's layout is the one of engine.h. A few hundred
+ * instructions, run to known ends; nothing is trusted because it was written
+ * down.
+ */
+#include "core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MEMORY_BYTES = 1 << 20, CODE = 0x1000, DATA = 0x8000, STACK = 0x7000, IDT = 0x2000 };
+
+typedef struct Probe {
+    uint32_t port_reads, port_writes, last_value;
+} Probe;
+
+static uint32_t probe_read(void *handle, uint32_t port, uint32_t size) {
+    Probe *probe = handle;
+
+    (void)size;
+    probe->port_reads++;
+    return port;
+}
+
+static void probe_write(void *handle, uint32_t port, uint32_t size, uint32_t value) {
+    Probe *probe = handle;
+
+    (void)port;
+    (void)size;
+    probe->port_writes++;
+    probe->last_value = value;
+}
+
+static int probe_acknowledge(void *handle) {
+    (void)handle;
+    return 0x20;
+}
+
+/*
+ *  0  mov ecx, 3
+ *  5  inc eax            three times round: 9 steps
+ *  6  dec ecx
+ *  7  jnz 5
+ *  9  rdtsc
+ *  b  rdrand ebx
+ *  e  in al, 0x55
+ * 10  out 0x66, al
+ * 12  mov [DATA], eax
+ * 17  mov ecx, 4
+ * 1c  mov edi, DATA
+ * 21  rep stosb          5 steps
+ * 23  ud2                1 step, to the handler at 0x40
+ * 25  sti
+ * 26  nop                interrupt shadow
+ * 27  nop                the interrupt is taken before this
+ * 28  hlt
+ * 40  add dword [esp], 2; iret       handler of #UD, 2 steps
+ * 48  inc esi; iret                  handler of vector 0x20, 2 steps
+ */
+static const uint8_t program[] = {0xb9, 3,    0,    0,    0,    0x40, 0x49, 0x75, 0xfc, 0x0f, 0x31,
+                                  0x0f, 0xc7, 0xf3, 0xe4, 0x55, 0xe6, 0x66, 0xa3, 0,    0x80, 0,
+                                  0,    0xb9, 4,    0,    0,    0,    0xbf, 0,    0x80, 0,    0,
+                                  0xf3, 0xaa, 0x0f, 0x0b, 0xfb, 0x90, 0x90, 0xf4};
+static const uint8_t undefined_handler[] = {0x83, 0x04, 0x24, 0x02, 0xcf};
+static const uint8_t interrupt_handler[] = {0x46, 0xcf};
+
+/* Steps from the start to each of these points. */
+enum {
+    STEPS_LOOP_END = 1 + 9,
+    STEPS_RDTSC = STEPS_LOOP_END,
+    STEPS_UD2 = STEPS_LOOP_END + 2 + 2 + 1 + 2 + 5,
+    STEPS_HLT = STEPS_UD2 + 1 + 2 + 2 + 2 + 1 + 1,
+};
+
+static void put_gate(uint8_t *idt, int vector, uint32_t handler) {
+    const uint8_t gate[8] = {(uint8_t)handler,         (uint8_t)(handler >> 8), 8, 0, 0, 0x8e,
+                             (uint8_t)(handler >> 16), (uint8_t)(handler >> 24)};
+
+    memcpy(idt + 8 * vector, gate, sizeof gate);
+}
+
+static void load(Core *core) {
+    /* null, flat code, flat data (Intel SDM vol. 3A §3.4.5) */
+    static const uint8_t gdt[24] = {0, 0,    0,    0, 0,    0,    0, 0, 0xff, 0xff, 0,    0,
+                                    0, 0x9b, 0xcf, 0, 0xff, 0xff, 0, 0, 0,    0x93, 0xcf, 0};
+    uint8_t *ram = core_memory(core);
+    CoreCpu cpu;
+
+    memcpy(ram + CODE, program, sizeof program);
+    memcpy(ram + CODE + 0x40, undefined_handler, sizeof undefined_handler);
+    memcpy(ram + CODE + 0x48, interrupt_handler, sizeof interrupt_handler);
+    memcpy(ram + 0x3000, gdt, sizeof gdt);
+    put_gate(ram + IDT, EXCEPTION_UD, CODE + 0x40);
+    put_gate(ram + IDT, 0x20, CODE + 0x48);
+    core_memory_written(core, 0, MEMORY_BYTES);
+
+    core_get_cpu(core, &cpu);
+    cpu.gdt = (CoreSegment){0, 0x3000, sizeof gdt - 1, 0};
+    cpu.idt = (CoreSegment){0, IDT, 0x7ff, 0};
+    cpu.segments[1] = (CoreSegment){8, 0, 0xffffffff, 0xcf9b00};
+    for (int i = 0; i < 6; i++)
+        if (i != 1)
+            cpu.segments[i] = (CoreSegment){16, 0, 0xffffffff, 0xcf9300};
+    cpu.gpr[4] = STACK;
+    cpu.eip = CODE;
+    core_set_cpu(core, &cpu);
+}
+
+static int fail(char *error, size_t bytes, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(char *error, size_t bytes, const char *format, ...) {
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error, bytes, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+static int run_to(Core *core, uint64_t count, char *error, size_t bytes) {
+    CoreReason reason = core_run(core, count, UINT64_MAX);
+
+    if (core->failed)
+        return fail(error, bytes, "%s", core_error(core));
+    if (reason != CORE_TARGET || core_count(core) != count)
+        return fail(error, bytes, "a run to count %llu ended at %llu", (unsigned long long)count,
+                    (unsigned long long)core_count(core));
+    return 0;
+}
+
+#define EXPECT(condition, ...)                                                                     \
+    if (!(condition))                                                                              \
+    return fail(error, bytes, __VA_ARGS__)
+
+static int test(Core *core, Probe *probe, char *error, size_t bytes) {
+    CoreCpu cpu;
+
+    unsigned major, minor;
+    uc_version(&major, &minor);
+    EXPECT(major == 2 && minor == 1, "the engine is Unicorn %u.%u, not 2.1", major, minor);
+    load(core);
+    core_set_mode(core, CORE_RECORD);
+    if (run_to(core, 5, error, bytes)) /* in the middle of the loop's block */
+        return -1;
+    core_get_cpu(core, &cpu);
+    EXPECT(cpu.eip == CODE + 6 && cpu.gpr[0] == 2 && cpu.gpr[1] == 2,
+           "the stop at count 5 is not where it should be (EIP %#x)", cpu.eip);
+    if (run_to(core, STEPS_UD2, error, bytes))
+        return -1;
+    core_get_cpu(core, &cpu);
+    EXPECT(cpu.eip == CODE + 0x23, "REP is not counted by iterations (EIP %#x)", cpu.eip);
+    EXPECT(probe->port_reads == 1 && probe->port_writes == 1 && probe->last_value == 0x55,
+           "the port seam is not in effect");
+    EXPECT(core->entries == 2, "the result seams are not in effect");
+    EXPECT((cpu.eflags & ~EFLAGS_ARITHMETIC) == 2, "EFLAGS are not where they should be");
+    uint64_t base_count = 0, base_time = 0;
+    CoreEvent entry;
+    int used =
+        core_log_decode(core->log.bytes, core_log_pending(core), &base_count, &base_time, &entry);
+    EXPECT(used > 0 && entry.kind == CORE_TSC && entry.count == STEPS_RDTSC,
+           "RDTSC is logged at the wrong count");
+    EXPECT((core->page_flags[DATA >> PAGE_SHIFT] & PAGE_DIRTY) &&
+               (core->page_flags[CODE >> PAGE_SHIFT] & PAGE_EXECUTED) &&
+               !(core->page_flags[DATA >> PAGE_SHIFT] & PAGE_EXECUTED),
+           "the page seams are not in effect");
+
+    core_set_interrupt_line(core, true);
+    CoreReason reason = core_run(core, STEPS_HLT - 3, UINT64_MAX);
+    EXPECT(reason == CORE_TARGET, "the interrupt seam is not in effect");
+    core_set_interrupt_line(core, false);
+    reason = core_run(core, UINT64_MAX, UINT64_MAX);
+    core_get_cpu(core, &cpu);
+    EXPECT(reason == CORE_HALTED && cpu.halted && cpu.gpr[6] == 1 && cpu.eip == CODE + 0x29,
+           "the interrupt is not taken where it should be (EIP %#x, ESI %u)", cpu.eip, cpu.gpr[6]);
+    EXPECT(core_count(core) == STEPS_HLT, "the count at HLT is %llu, not %d",
+           (unsigned long long)core_count(core), STEPS_HLT);
+    return 0;
+}
+
+/* Runs the self-test; takes milliseconds. 0, or -1 and `error` says what is
+ * wrong with this engine. */
+int core_selftest(char *error, size_t error_bytes) {
+    Probe probe = {0};
+    CoreCallbacks callbacks = {probe_read, probe_write, probe_acknowledge};
+    Core *core = core_new(MEMORY_BYTES, &probe, callbacks, error, error_bytes);
+
+    if (!core)
+        return -1;
+    int result = test(core, &probe, error, error_bytes);
+    core_free(core);
+    return result;
+}

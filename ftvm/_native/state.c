@@ -1,0 +1,156 @@
+/*
+ * The guest CPU's state as plain data, and back.
+ *
+ * Canonical: lazily kept condition codes are resolved into EFLAGS, and what
+ * the engine keeps for itself between blocks is left out. What comes back is
+ * bit-identical for the guest.
+ */
+#include "core.h"
+
+#include <string.h>
+
+void __real_tlb_flush_x86_64(EngineCpu *cpu);
+void tb_invalidate_phys_range_x86_64(uc_engine *uc, uint64_t start, uint64_t end);
+
+/* RDRAND (and RDSEED with it) and RDTSCP, which the small CPU model lacks;
+ * the level makes CPUID tell of leaf 7. */
+void state_reset_features(Core *core) {
+    ENV_FEATURES(core->env)[FEATURE_1_ECX] |= 1u << 30;
+    ENV_FEATURES(core->env)[FEATURE_8000_0001_EDX] |= 1u << 27;
+    if (ENV_CPUID_LEVEL(core->env) < 7)
+        ENV_CPUID_LEVEL(core->env) = 7;
+}
+
+static CoreSegment get_segment(const EngineSegment *segment) {
+    return (CoreSegment){segment->selector, (uint32_t)segment->base, segment->limit,
+                         segment->flags};
+}
+
+static void set_segment(EngineSegment *segment, const CoreSegment *from) {
+    *segment = (EngineSegment){from->selector, 0, from->base, from->limit, from->flags};
+}
+
+void core_get_cpu(const Core *core, CoreCpu *cpu) {
+    EngineEnv *env = core->env;
+
+    memset(cpu, 0, sizeof *cpu); /* no stray padding in a digest */
+    for (int i = 0; i < 8; i++) {
+        cpu->gpr[i] = (uint32_t)ENV_REGS(env)[i];
+        cpu->dr[i] = (uint32_t)ENV_DR(env)[i];
+        memcpy(cpu->fpregs[i], ENV_FPREGS(env) + 16 * i, 10);
+        memcpy(cpu->xmm[i], ENV_XMM(env) + 64 * i, 16);
+    }
+    cpu->eip = (uint32_t)ENV_EIP(env);
+    cpu->eflags = (uint32_t)helper_read_eflags_x86_64(env) | (ENV_EFLAGS(env) & 0x30000);
+    cpu->hflags = ENV_HFLAGS(env);
+    cpu->hflags2 = ENV_HFLAGS2(env);
+    for (int i = 0; i < 6; i++)
+        cpu->segments[i] = get_segment(&ENV_SEGMENTS(env)[i]);
+    cpu->ldt = get_segment(ENV_LDT(env));
+    cpu->tr = get_segment(ENV_TR(env));
+    cpu->gdt = get_segment(ENV_GDT(env));
+    cpu->idt = get_segment(ENV_IDT(env));
+    for (int i = 0; i < 5; i++)
+        cpu->cr[i] = (uint32_t)ENV_CR(env)[i];
+    cpu->a20_mask = (uint32_t)ENV_A20_MASK(env);
+    cpu->sysenter_cs = ENV_SYSENTER_CS(env);
+    cpu->sysenter_esp = (uint32_t)ENV_SYSENTER_ESP(env);
+    cpu->sysenter_eip = (uint32_t)ENV_SYSENTER_EIP(env);
+    cpu->mxcsr = ENV_MXCSR(env);
+    cpu->efer = ENV_EFER(env);
+    cpu->tsc_aux = ENV_TSC_AUX(env);
+    cpu->xcr0 = ENV_XCR0(env);
+    cpu->misc_enable = ENV_MISC_ENABLE(env);
+    cpu->pat = ENV_PAT(env);
+    memcpy(cpu->mtrr_fixed, ENV_MTRR_FIXED(env), sizeof cpu->mtrr_fixed);
+    cpu->mtrr_deftype = ENV_MTRR_DEFTYPE(env);
+    memcpy(cpu->mtrr_variable, ENV_MTRR_VARIABLE(env), sizeof cpu->mtrr_variable);
+    cpu->fpip = ENV_FPIP(env);
+    cpu->fpdp = ENV_FPDP(env);
+    cpu->fp_status = ENV_FP_STATUS(env);
+    cpu->mmx_status = ENV_MMX_STATUS(env);
+    cpu->sse_status = ENV_SSE_STATUS(env);
+    cpu->fpus = ENV_FPUS(env);
+    cpu->fpuc = ENV_FPUC(env);
+    cpu->fpop = ENV_FPOP(env);
+    cpu->fpstt = (uint16_t)ENV_FPSTT(env);
+    memcpy(cpu->fptags, ENV_FPTAGS(env), 8);
+    cpu->tail_pc = (uint32_t)core->tail.pc;
+    cpu->tail_instructions = core->tail.instructions;
+    cpu->halted = CPU_HALTED(core->cpu);
+    cpu->old_exception = ENV_OLD_EXCEPTION(env);
+}
+
+void core_set_cpu(Core *core, const CoreCpu *cpu) {
+    EngineEnv *env = core->env;
+
+    cpu_x86_update_dr7_x86_64(env, 0x400); /* drop the breakpoints armed so far */
+    for (int i = 0; i < 8; i++) {
+        ENV_REGS(env)[i] = cpu->gpr[i];
+        ENV_DR(env)[i] = i == 7 ? 0x400 : cpu->dr[i];
+        memcpy(ENV_FPREGS(env) + 16 * i, cpu->fpregs[i], 10);
+        memcpy(ENV_XMM(env) + 64 * i, cpu->xmm[i], 16);
+    }
+    ENV_EIP(env) = cpu->eip;
+    ENV_CC_SRC(env) = cpu->eflags & EFLAGS_ARITHMETIC;
+    ENV_CC_DST(env) = ENV_CC_SRC2(env) = 0;
+    ENV_CC_OP(env) = CC_OP_EFLAGS;
+    ENV_DF(env) = cpu->eflags & EFLAG_DIRECTION ? -1 : 1;
+    ENV_EFLAGS(env) = cpu->eflags & ~(EFLAGS_ARITHMETIC | EFLAG_DIRECTION);
+    ENV_HFLAGS(env) = cpu->hflags;
+    ENV_HFLAGS2(env) = cpu->hflags2;
+    for (int i = 0; i < 6; i++)
+        set_segment(&ENV_SEGMENTS(env)[i], &cpu->segments[i]);
+    set_segment(ENV_LDT(env), &cpu->ldt);
+    set_segment(ENV_TR(env), &cpu->tr);
+    set_segment(ENV_GDT(env), &cpu->gdt);
+    set_segment(ENV_IDT(env), &cpu->idt);
+    for (int i = 0; i < 5; i++)
+        ENV_CR(env)[i] = cpu->cr[i];
+    ENV_A20_MASK(env) = (int32_t)cpu->a20_mask;
+    ENV_SYSENTER_CS(env) = cpu->sysenter_cs;
+    ENV_SYSENTER_ESP(env) = cpu->sysenter_esp;
+    ENV_SYSENTER_EIP(env) = cpu->sysenter_eip;
+    ENV_MXCSR(env) = cpu->mxcsr;
+    ENV_EFER(env) = cpu->efer;
+    ENV_TSC_AUX(env) = cpu->tsc_aux;
+    ENV_XCR0(env) = cpu->xcr0;
+    ENV_MISC_ENABLE(env) = cpu->misc_enable;
+    ENV_PAT(env) = cpu->pat;
+    memcpy(ENV_MTRR_FIXED(env), cpu->mtrr_fixed, sizeof cpu->mtrr_fixed);
+    ENV_MTRR_DEFTYPE(env) = cpu->mtrr_deftype;
+    memcpy(ENV_MTRR_VARIABLE(env), cpu->mtrr_variable, sizeof cpu->mtrr_variable);
+    ENV_FPIP(env) = cpu->fpip;
+    ENV_FPDP(env) = cpu->fpdp;
+    ENV_FP_STATUS(env) = cpu->fp_status;
+    ENV_MMX_STATUS(env) = cpu->mmx_status;
+    ENV_SSE_STATUS(env) = cpu->sse_status;
+    ENV_FPUS(env) = cpu->fpus;
+    ENV_FPUC(env) = cpu->fpuc;
+    ENV_FPOP(env) = cpu->fpop;
+    ENV_FPSTT(env) = cpu->fpstt;
+    memcpy(ENV_FPTAGS(env), cpu->fptags, 8);
+    core->tail = (Tail){cpu->tail_pc, cpu->tail_instructions};
+    CPU_HALTED(core->cpu) = cpu->halted;
+    ENV_OLD_EXCEPTION(env) = cpu->old_exception;
+    cpu_x86_update_dr7_x86_64(env, cpu->dr[7]);
+    core_synchronize(core);
+}
+
+/* Host writes to guest memory: hashed anew, and code made of it is dropped. */
+void core_memory_written(Core *core, uint64_t address, uint64_t length) {
+    memory_mark_dirty(core, address, length);
+    if (length)
+        tb_invalidate_phys_range_x86_64(core->uc, address, address + length);
+}
+
+/*
+ * Makes what two replicas see from here on independent of what they did
+ * before: written and executed pages start anew, and the TLB is empty. To be
+ * called on both at the same instruction count.
+ */
+void core_synchronize(Core *core) {
+    memset(core->page_flags, 0, core->ram_pages);
+    code_tlb_forget(core);
+    __real_tlb_flush_x86_64(core->cpu);
+}
