@@ -1,0 +1,381 @@
+"""The backup: replays the primary's log up to the newest mark, and goes live when it must.
+
+What the caller does with it is what it does with a primary, except that the
+machine takes its log from FeedLog events, stops at `run_limit`, and that
+`executed` also says how much of the log the machine has used. A machine at
+`run_limit` with log left over still has work: events that fall on that very
+instruction.
+"""
+
+from collections import deque
+
+from ftvm.errors import ProtocolError
+from ftvm.replication.arbitration import Arbiter, Lost, Outcome
+from ftvm.replication.console import ConsoleService
+from ftvm.replication.events import (
+    Close,
+    Ended,
+    Event,
+    FeedLog,
+    GoLive,
+    Halt,
+    HaltCause,
+    Link,
+    LossCause,
+    PeerJoined,
+    PeerLost,
+    Send,
+)
+from ftvm.replication.framing import FrameDecoder
+from ftvm.replication.handshake import greeting, misfit
+from ftvm.replication.messages import (
+    CONSOLE,
+    DETAIL,
+    Ack,
+    Channel,
+    Diverged,
+    Entries,
+    Exited,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Mark,
+    Message,
+    Reason,
+    Released,
+    Role,
+)
+from ftvm.replication.primary import PrimaryProtocol, Takeover
+from ftvm.replication.pulse import Pulse
+from ftvm.replication.settings import Identity, Settings
+from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+
+class BackupProtocol:
+    """One backup, from its greeting until it ends, halts or goes live."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        channels: tuple[Channel, ...] = (CONSOLE,),
+    ) -> None:
+        """Begin with a machine at its start state; call `peer_connected` next."""
+        self._identity = identity
+        self._settings = settings
+        self._channels = channels
+        self._events: deque[Event] = deque()
+        self._automaton = Automaton(BACKUP, BackupState.JOINING)
+        self._arbiter: Arbiter | None = None
+        self._link: Link | None = None
+        self._decoder = FrameDecoder.for_logging()
+        self._pulse: Pulse | None = None
+        self._greet_until: Nanoseconds | None = None
+        self._unmarked = bytearray()
+        self._exited: Exited | None = None
+        self._farewell: Goodbye | None = None
+        self._told_executed = InstructionCount(0)
+        self.console = ConsoleService(identity, settings, channels, self._events.append)
+        self.generation = Generation(0)
+        self.mark = Mark(InstructionCount(0), LogPosition(0))
+        self._told_mark = self.mark
+        self.count = InstructionCount(0)
+        self.position = LogPosition(0)
+
+    # --- what the caller may ask ---------------------------------------------------
+
+    @property
+    def state(self) -> BackupState:
+        """What this backup is doing."""
+        return self._automaton.state
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, halted or gone live: nothing handed in has any effect."""
+        return self.state in (BackupState.ENDED, BackupState.HALTED, BackupState.LIVE)
+
+    @property
+    def run_limit(self) -> InstructionCount:
+        """Count up to which the machine may run now: the newest mark."""
+        return self.mark.count
+
+    @property
+    def runnable(self) -> bool:
+        """Whether the machine has something left to do."""
+        return not self.over and not self._at_mark
+
+    @property
+    def _at_mark(self) -> bool:
+        return (self.count, self.position) == (self.mark.count, self.mark.position)
+
+    def next_event(self) -> Event | None:
+        """Return the next thing to do, or None."""
+        return self._events.popleft() if self._events else None
+
+    def deadline(self) -> Nanoseconds | None:
+        """When to call `tick` next, at the latest; None for never."""
+        if self.over:
+            return None
+        if self._arbiter is not None:
+            return self._arbiter.deadline()
+        if self._pulse is not None:
+            return self._pulse.deadline()
+        return self._greet_until
+
+    # --- connections -------------------------------------------------------------------
+
+    def peer_connected(self, link: Link, now: Nanoseconds) -> None:
+        """Greet the primary on its logging channel; there is one primary, and one attempt."""
+        if self._link is not None:
+            raise ValueError("a backup has one primary")
+        self._link = link
+        self._greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
+        self._events.append(Send(link, self._hello()))
+
+    def console_connected(self, link: Link) -> None:
+        """Take a connection on the console channel; it is served once this node is live."""
+        if not self.over:
+            self.console.connected(link)
+
+    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        """Take bytes from any connection; those of a connection that is gone are ignored."""
+        if self.over:
+            return
+        if self.console.owns(link):
+            self.console.receive(link, data)
+        elif link == self._link:
+            self._decoder.feed(data)
+            try:
+                while (
+                    self._link is not None and (message := self._decoder.next_message()) is not None
+                ):
+                    self._take(link, message, now)
+            except ProtocolError as error:
+                self._lose_primary(LossCause.BROKE_PROTOCOL, str(error))
+            # One acknowledgement for all marks that came together.
+            if self._link is not None and self.mark != self._told_mark:
+                self._acknowledge(link)
+
+    def closed(self, link: Link) -> None:
+        """Note that a connection is gone; a lost primary means going live at once."""
+        if self.over:
+            return
+        self.console.closed(link)
+        if link == self._link:
+            self._lose_primary(LossCause.CLOSED, "")
+
+    # --- the machine -------------------------------------------------------------------
+
+    def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
+        """Take output that the machine made, to be kept in case this node goes live."""
+        self.console.outputs[channel].produce(count, self.mark.position, data)
+
+    def input_consumed(
+        self, channel: Channel, offset: StreamOffset, count: InstructionCount
+    ) -> None:
+        """Note that the machine took, from the log, all input before `offset`."""
+        stream = self.console.inputs[channel]
+        stream.consume(offset, count, self.mark.position)
+        stream.settle(None)
+
+    def executed(self, count: InstructionCount, position: LogPosition, now: Nanoseconds) -> None:
+        """Note that the machine has executed `count` instructions and used log to `position`."""
+        if self.over:
+            return
+        if not self.count <= count <= self.mark.count:
+            raise ValueError(f"machine at {count}, was {self.count}, mark {self.mark.count}")
+        if not self.position <= position <= self.mark.position:
+            raise ValueError(f"log used to {position}, mark at {self.mark.position}")
+        self.count, self.position = count, position
+        # Often enough that a primary stopped by the lag bound goes on smoothly.
+        step = self._settings.lag_count_max // 4
+        if (
+            self._link is not None
+            and count > self._told_executed
+            and (self._at_mark or count >= self._told_executed + step)
+        ):
+            self._acknowledge(self._link)
+        self._look_at_mark()
+
+    def exited(self, count: InstructionCount, status: int, digest: bytes) -> None:
+        """Note that the guest has ended at `count`; call `executed` as well."""
+        self._exited = Exited(self.generation, status, count, digest)
+
+    def diverged(self, count: InstructionCount, detail: str) -> None:
+        """Give up: the machine is not equal to the primary's."""
+        if self.over:
+            return
+        line = DETAIL.fit(detail)
+        if self._link is not None:
+            self._events.append(Send(self._link, Diverged(count, line)))
+        self._automaton.fire(BackupTrigger.DIVERGED)
+        self._events.append(Halt(HaltCause.DIVERGED, f"at instruction {count}: {line}"))
+
+    # --- store, time, and the caller's decisions ----------------------------------------
+
+    def store_answered(self, outcome: Outcome, now: Nanoseconds) -> None:
+        """Take the store's answer to the last AskStore."""
+        if self.over or self._arbiter is None:
+            return
+        self._arbiter.answered(outcome, now)
+        if isinstance(outcome, Lost):
+            self._automaton.fire(BackupTrigger.LOST)
+            detail = f"generation {outcome.generation} belongs to {outcome.owner}"
+            self._events.append(Halt(HaltCause.LOST_ARBITRATION, detail))
+        elif self._arbiter.state is ArbiterState.IDLE:
+            self._automaton.fire(BackupTrigger.WON)
+            self.generation = self._arbiter.generation
+            inputs = tuple(
+                (channel, stream.consumed) for channel, stream in self.console.inputs.items()
+            )
+            self._events.append(GoLive(self.generation, self.count, self.position, inputs))
+
+    def promote(self) -> PrimaryProtocol:
+        """Return the primary that this backup has become; call once, after GoLive.
+
+        It takes over the console connections and any events not yet fetched.
+        """
+        if self.state is not BackupState.LIVE:
+            raise ValueError(f"a backup that is {self.state} cannot be promoted")
+        takeover = Takeover(
+            self.generation, self.count, self.position, self.console, self._exited, self._events
+        )
+        return PrimaryProtocol(self._identity, self._settings, self._channels, takeover)
+
+    def tick(self, now: Nanoseconds) -> None:
+        """Do what has fallen due."""
+        if self.over:
+            return
+        if self._arbiter is not None:
+            if (question := self._arbiter.tick(now)) is not None:
+                self._events.append(question)
+        elif self._pulse is not None and self._link is not None:
+            if self._pulse.silent(now):
+                self._lose_primary(LossCause.SILENT, "")
+            elif self._pulse.beat_due(now):
+                self._events.append(Send(self._link, Heartbeat(self.count)))
+        elif self._greet_until is not None and now >= self._greet_until:
+            self._lose_primary(LossCause.SILENT, "no answer to the greeting")
+
+    def stop(self, detail: str = "") -> None:
+        """Leave on the user's request; the primary goes on alone."""
+        if not self._automaton.allows(BackupTrigger.STOPPED):
+            return
+        self._automaton.fire(BackupTrigger.STOPPED)
+        if self._link is not None:
+            farewell = Goodbye(Reason.USER_ACTION, 0, DETAIL.fit(detail))
+            self._events.append(Send(self._link, farewell))
+        self._events.append(Ended(Reason.USER_ACTION, 0))
+
+    # --- inside --------------------------------------------------------------------------
+
+    def _hello(self) -> Hello:
+        return greeting(self._identity, Role.BACKUP, self.generation, self.count, self.position)
+
+    def _take(self, link: Link, message: Message, now: Nanoseconds) -> None:
+        if self._pulse is None:
+            self._take_answer(link, message, now)
+            return
+        self._pulse.heard(now)
+        match message:
+            case Entries(position, data):
+                end = self.mark.position + len(self._unmarked)
+                if position != end:
+                    raise ProtocolError(f"log from position {position} where {end} is next")
+                self._unmarked += data
+            case Mark():
+                self._take_mark(message)
+            case Released(channel, offset, wanted):
+                if channel not in self.console.outputs:
+                    raise ProtocolError(f"output of unknown channel {channel}")
+                self.console.outputs[channel].wanted = wanted
+                self.console.outputs[channel].confirm(offset)
+            case Heartbeat():
+                pass
+            case Goodbye():
+                self._farewell = message
+                self._link = self._pulse = None
+                self._automaton.fire(BackupTrigger.GOODBYE)
+                self._events.append(Close(link, "primary left"))
+                self._look_at_mark()
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not for a backup to receive")
+
+    def _take_answer(self, link: Link, message: Message, now: Nanoseconds) -> None:
+        if isinstance(message, Goodbye):
+            raise ProtocolError(f"refused: {message.detail}")
+        if not isinstance(message, Hello):
+            raise ProtocolError(f"{type(message).__name__} before a greeting")
+        if (why := misfit(self._hello(), message)) is not None:
+            raise ProtocolError(why)
+        self._automaton.fire(BackupTrigger.ACCEPTED)
+        self._pulse = Pulse(self._settings, now)
+        self.generation = message.generation
+        self.console.run = message.run
+        self.console.announce(Role.BACKUP, self.generation)
+        self._events.append(PeerJoined(link, message.node, self.generation))
+
+    def _take_mark(self, mark: Mark) -> None:
+        fresh = mark.position - self.mark.position
+        if mark.count < self.mark.count or not 0 <= fresh <= len(self._unmarked):
+            raise ProtocolError(
+                f"mark at {mark.count} with log to {mark.position} after {self.mark.count}"
+                f" with {self.mark.position}, {len(self._unmarked)} bytes received since"
+            )
+        if fresh:
+            self._events.append(FeedLog(self.mark.position, bytes(self._unmarked[:fresh])))
+            del self._unmarked[:fresh]
+        self.mark = mark
+
+    def _acknowledge(self, link: Link) -> None:
+        self._told_mark, self._told_executed = self.mark, self.count
+        self._events.append(Send(link, Ack(self.mark.count, self.mark.position, self.count)))
+
+    def _lose_primary(self, cause: LossCause, detail: str) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            self._events.append(Close(link, detail or cause.value))
+        if self.state is BackupState.JOINING:
+            self._automaton.fire(BackupTrigger.REFUSED)
+            self._events.append(Halt(HaltCause.REFUSED, detail or cause.value))
+        elif self.state is BackupState.FOLLOWING:
+            # Log without a mark is of no use: no output that depends on it was released.
+            self._unmarked.clear()
+            self._events.append(PeerLost(cause, detail, self.count))
+            self._automaton.fire(BackupTrigger.PRIMARY_LOST)
+            self._look_at_mark()
+
+    def _look_at_mark(self) -> None:
+        if not self._at_mark:
+            return
+        if self.state is BackupState.CATCHING_UP:
+            self._stand_for_election()
+        elif self.state is BackupState.ENDING:
+            self._end()
+
+    def _stand_for_election(self) -> None:
+        for channel, stream in self.console.outputs.items():
+            if stream.confirmed > stream.produced:
+                self.diverged(
+                    self.count,
+                    f"output {channel} was released to {stream.confirmed},"
+                    f" this machine made only {stream.produced}",
+                )
+                return
+        self._automaton.fire(BackupTrigger.CAUGHT_UP)
+        self._arbiter = Arbiter(
+            self._identity.node, self.generation, self._settings.store_retry_interval_ns
+        )
+        self._events.append(self._arbiter.claim())
+
+    def _end(self) -> None:
+        assert self._farewell is not None
+        reason, status = self._farewell.reason, self._farewell.status
+        mine = self._exited
+        if reason is Reason.GUEST_ENDED and (mine is None or mine.status != status):
+            made = "goes on" if mine is None else f"ended with status {mine.status}"
+            self.diverged(self.count, f"guest ended with status {status}, here it {made}")
+            return
+        self._automaton.fire(BackupTrigger.CAUGHT_UP)
+        self._events.append(Ended(reason, status))

@@ -1,0 +1,220 @@
+"""The node's side of the console channel, for a backup and for a primary alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ftvm.errors import ProtocolError
+from ftvm.replication.events import Close, ConsoleAttached, Event, InputArrived, Link, Send
+from ftvm.replication.framing import FrameDecoder
+from ftvm.replication.messages import (
+    DATA_BYTES_MAX,
+    DETAIL,
+    RUN_UNKNOWN,
+    Channel,
+    ConsoleHello,
+    Consumed,
+    Exited,
+    Fenced,
+    Goodbye,
+    Input,
+    Message,
+    Output,
+    Reason,
+    Received,
+    Role,
+)
+from ftvm.replication.settings import Identity, Settings
+from ftvm.replication.streams import InputStream, OutputStream
+from ftvm.units import Generation, StreamOffset
+
+
+@dataclass
+class _Console:
+    """One connection from an endpoint."""
+
+    decoder: FrameDecoder = field(default_factory=FrameDecoder.for_console)
+    greeted: bool = False
+    exit_sent: bool = False
+    have: dict[Channel, StreamOffset] = field(default_factory=dict)
+    """Output the endpoint said it had when it greeted."""
+    sent: dict[Channel, StreamOffset] = field(default_factory=dict)
+    """Output sent on this connection; empty until this node is primary."""
+
+
+class ConsoleService:
+    """Serves at most one endpoint at a time: the one that greeted last.
+
+    The owner moves the streams (what is released, what is consumed) and calls
+    `flush`; what the endpoint says moves the streams too, and shows in
+    `exit_confirmed` and `superseded_by`, which the owner looks at.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        channels: tuple[Channel, ...],
+        emit: Callable[[Event], None],
+    ) -> None:
+        """Begin as a backup's service, with empty streams for `channels`."""
+        self._identity = identity
+        self._emit = emit
+        self._links: dict[Link, _Console] = {}
+        self._attached: Link | None = None
+        self._exit: Exited | None = None
+        self.role = Role.BACKUP
+        self.generation = Generation(0)
+        self.run = identity.run
+        self.exit_confirmed = False
+        self.superseded_by: Generation | None = None
+        self.outputs = {
+            channel: OutputStream(channel, settings.output_unreceived_bytes_max)
+            for channel in channels
+        }
+        self.inputs = {
+            channel: InputStream(channel, settings.input_unconsumed_bytes_max)
+            for channel in channels
+        }
+
+    @property
+    def exit_settled(self) -> bool:
+        """Whether the guest has ended and nobody has to be told any more."""
+        wanted = any(stream.wanted for stream in self.outputs.values())
+        return self._exit is not None and (self.exit_confirmed or not wanted)
+
+    def connected(self, link: Link) -> None:
+        """Take a new connection; the endpoint speaks first."""
+        self._links[link] = _Console()
+
+    def owns(self, link: Link) -> bool:
+        """Whether `link` is one of the console connections."""
+        return link in self._links
+
+    def closed(self, link: Link) -> None:
+        """Forget a connection that is gone."""
+        self._links.pop(link, None)
+        if self._attached == link:
+            self._attached = None
+
+    def receive(self, link: Link, data: bytes) -> None:
+        """Take bytes from an endpoint; whatever is wrong with them ends that connection only."""
+        console = self._links[link]
+        console.decoder.feed(data)
+        try:
+            while link in self._links and (message := console.decoder.next_message()) is not None:
+                self._take(link, console, message)
+        except ProtocolError as error:
+            self._drop(link, str(error))
+
+    def announce(self, role: Role, generation: Generation) -> None:
+        """Tell the endpoint who we are now."""
+        self.role, self.generation = role, generation
+        if self._attached is not None:
+            self._greet(self._attached)
+
+    def flush(self) -> None:
+        """Send the endpoint what is released and not yet sent, then the guest's end."""
+        if self._attached is None or self.role is not Role.PRIMARY:
+            return
+        console = self._links[self._attached]
+        for channel, stream in self.outputs.items():
+            while console.sent[channel] < stream.released:
+                start = max(console.sent[channel], stream.start)
+                end = StreamOffset(min(start + DATA_BYTES_MAX, stream.released))
+                self._send(Output(self.generation, channel, start, stream.read(start, end)))
+                console.sent[channel] = end
+        if self._exit is not None and not console.exit_sent:
+            console.exit_sent = True
+            exited = self._exit
+            self._send(Exited(self.generation, exited.status, exited.count, exited.digest))
+
+    def consumed(self, channel: Channel) -> None:
+        """Tell the endpoint what it may forget."""
+        if self._attached is not None and self.role is Role.PRIMARY:
+            self._send(Consumed(channel, self.inputs[channel].safe))
+
+    def exited(self, exited: Exited) -> None:
+        """Note the guest's end; all of its output has been released."""
+        self._exit = exited
+
+    def goodbye(self, reason: Reason, status: int, detail: str) -> None:
+        """Take leave of the endpoint."""
+        if self._attached is not None:
+            self._send(Goodbye(reason, status, DETAIL.fit(detail)))
+
+    def _take(self, link: Link, console: _Console, message: Message) -> None:
+        if not console.greeted:
+            if not isinstance(message, ConsoleHello):
+                raise ProtocolError(f"{type(message).__name__} before a greeting")
+            self._take_hello(link, console, message)
+            return
+        match message:
+            case Received(channel, offset):
+                if offset > console.sent.get(channel, 0):
+                    raise ProtocolError(f"output confirmed to {offset}, which was not sent")
+                self.outputs[channel].confirm(offset)
+            case Input(channel, offset, data):
+                self._take_input(channel, offset, data)
+            case Goodbye(Reason.GUEST_ENDED) if console.exit_sent:
+                self.exit_confirmed = True
+            case Goodbye(Reason.USER_ACTION):
+                for stream in self.outputs.values():
+                    stream.wanted = False
+                self._drop(link, "console left")
+            case Fenced(generation) if self.role is Role.PRIMARY:
+                self._note_newer(generation)
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not for a node to receive now")
+
+    def _take_hello(self, link: Link, console: _Console, hello: ConsoleHello) -> None:
+        if hello.role is not Role.ENDPOINT:
+            raise ProtocolError(f"a console greets as {hello.role.name.lower()}")
+        if hello.run not in (self.run, RUN_UNKNOWN) and self.run != RUN_UNKNOWN:
+            raise ProtocolError(f"console of run {hello.run.hex()}, this is {self.run.hex()}")
+        if self._attached is not None:
+            self._drop(self._attached, f"console {hello.node} took over")
+        console.greeted = True
+        console.have = {c: offset for c, offset in hello.offsets if c in self.outputs}
+        self._attached = link
+        self._emit(ConsoleAttached(link, hello.node))
+        if self.role is Role.PRIMARY:
+            self._note_newer(hello.generation)
+        self._greet(link)
+
+    def _greet(self, link: Link) -> None:
+        console = self._links[link]
+        offsets = tuple((channel, self.inputs[channel].accepted) for channel in sorted(self.inputs))
+        self._send(ConsoleHello(self.role, self._identity.node, self.run, self.generation, offsets))
+        if self.role is not Role.PRIMARY:
+            return
+        for channel, stream in self.outputs.items():
+            # Not beyond `released`: an endpoint that has more than was ever
+            # released must see our version of it, and will notice.
+            have = max(console.have.get(channel, stream.start), stream.start)
+            have = min(have, stream.released)
+            console.sent.setdefault(channel, have)
+            stream.wanted = True
+            stream.confirm(have)
+        for channel in self.inputs:
+            self.consumed(channel)
+        self.flush()
+
+    def _take_input(self, channel: Channel, offset: StreamOffset, data: bytes) -> None:
+        if self.role is not Role.PRIMARY or channel not in self.inputs or not data:
+            raise ProtocolError(f"input for channel {channel}, which takes none here")
+        fresh = self.inputs[channel].accept(offset, data)
+        if fresh:
+            start = StreamOffset(offset + len(data) - len(fresh))
+            self._emit(InputArrived(channel, start, fresh))
+
+    def _note_newer(self, generation: Generation) -> None:
+        if generation > self.generation:
+            self.superseded_by = generation
+
+    def _send(self, message: Message) -> None:
+        if self._attached is not None:
+            self._emit(Send(self._attached, message))
+
+    def _drop(self, link: Link, why: str) -> None:
+        self.closed(link)
+        self._emit(Close(link, why))

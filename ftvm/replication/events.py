@@ -1,0 +1,246 @@
+"""What the protocol objects ask of their caller, one event at a time.
+
+The order matters: an event may be acted on only after all events before it.
+The place between two events is where a crash can hit, so each kind of event,
+and each kind of message sent, has a name in STEPS.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from ftvm.replication.framing import encode
+from ftvm.replication.messages import (
+    CONSOLE_MESSAGES,
+    LOGGING_MESSAGES,
+    Channel,
+    Message,
+    Reason,
+)
+from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
+
+Link = NewType("Link", int)
+"""The caller's number for one connection; never used twice in the life of a node."""
+
+
+class LossCause(StrEnum):
+    """How the other replica was lost."""
+
+    CLOSED = "connection closed"
+    SILENT = "heartbeats missed"
+    STALLED = "no progress"
+    BROKE_PROTOCOL = "protocol error"
+    DIVERGED = "diverged"
+    LEFT = "left"
+
+
+class HaltCause(StrEnum):
+    """Why a node must stop for good."""
+
+    LOST_ARBITRATION = "lost arbitration"
+    FENCED = "fenced"
+    DIVERGED = "diverged"
+    REFUSED = "refused"
+
+
+class Event:
+    """Base of what `next_event()` returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Event):
+    """Write `data` to a connection. If it is gone already, drop it: its loss is told elsewhere."""
+
+    link: Link
+    message: Message
+
+    @property
+    def data(self) -> bytes:
+        """The frame."""
+        return encode(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Close(Event):
+    """Close a connection after writing what was sent; further bytes from it are ignored."""
+
+    link: Link
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskStore(Event):
+    """Call `TestAndSet.advance(expected, owner)` and hand the outcome to `store_answered`."""
+
+    expected: Generation
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationWon(Event):
+    """This primary now owns `generation` and runs alone, or waits for a backup (at boot)."""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class PeerJoined(Event):
+    """Primary and backup are a pair from here on."""
+
+    link: Link
+    node: str
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost(Event):
+    """The pair has broken up; for the timeline and the report. What follows is asked for apart."""
+
+    cause: LossCause
+    detail: str
+    count: InstructionCount
+    """Where our own machine stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLog(Event):
+    """Give log bytes to the backup's machine: whole entries, all covered by a mark."""
+
+    position: LogPosition
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GoLive(Event):
+    """Switch the backup's machine from log to world, then go on with `BackupProtocol.promote`.
+
+    The machine stands at `count` with its log used up to `position`: re-arm
+    timers, let guest time go on from the last logged one, number the log on
+    from `position`.
+    """
+
+    generation: Generation
+    count: InstructionCount
+    position: LogPosition
+    inputs: tuple[tuple[Channel, StreamOffset], ...]
+    """Input each stream has consumed; endpoints are asked for what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputReleased(Event):
+    """These bytes may be seen outside; sending them to endpoints is asked for apart.
+
+    For the audit: what was released, when it was made, and what allowed it.
+    """
+
+    channel: Channel
+    generation: Generation
+    offset: StreamOffset
+    data: bytes
+    count: InstructionCount
+    position: LogPosition
+    acknowledged: InstructionCount | None
+    """Count of the acknowledged mark, or None of a primary that runs alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputArrived(Event):
+    """Bytes for the guest, in order and without repetition."""
+
+    channel: Channel
+    offset: StreamOffset
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleAttached(Event):
+    """A console endpoint has greeted on `link`."""
+
+    link: Link
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt(Event):
+    """Stop the machine for good, close everything; last event."""
+
+    cause: HaltCause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """All is done: everybody who must know has been told; last event."""
+
+    reason: Reason
+    status: int
+
+
+# --- events of a console endpoint ---------------------------------------------------
+
+
+class ContradictionKind(StrEnum):
+    """What an endpoint saw that must never be seen."""
+
+    OUTPUT_DIFFERS = "output differs"
+    OUTPUT_LOST = "output lost"
+    INPUT_LOST = "input lost"
+    TWO_PRIMARIES = "two primaries"
+    EXIT_DIFFERS = "exit differs"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputAccepted(Event):
+    """New output, exactly once and in order."""
+
+    channel: Channel
+    generation: Generation
+    offset: StreamOffset
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Attached(Event):
+    """The endpoint follows the primary on `link` from here on."""
+
+    link: Link
+    node: str
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class GuestExited(Event):
+    """The guest has ended and all of its output was accepted before."""
+
+    status: int
+    count: InstructionCount
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction(Event):
+    """The replicas contradicted each other; fault tolerance has failed."""
+
+    kind: ContradictionKind
+    detail: str
+
+
+# --- names of steps -----------------------------------------------------------------
+
+
+def _kebab(kind: type) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def step_name(event: Event) -> str:
+    """Return the name of the step that acting on `event` is, such as "send-mark"."""
+    if isinstance(event, Send):
+        return f"send-{_kebab(type(event.message))}"
+    return _kebab(type(event))
+
+
+STEPS: tuple[str, ...] = tuple(
+    dict.fromkeys(f"send-{_kebab(message)}" for message in LOGGING_MESSAGES + CONSOLE_MESSAGES)
+) + tuple(_kebab(kind) for kind in Event.__subclasses__() if kind is not Send)
+"""Names of all steps, for whoever wants to stop at one."""

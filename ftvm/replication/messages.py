@@ -1,0 +1,321 @@
+"""The messages of both channels; every field says why it is there and what is legal.
+
+Two kinds of connection carry them. The *logging channel* joins primary and
+backup; the *console channel* joins a node (primary or backup) and a console
+endpoint. The annotation of a field names its wire form (wire.py); framing.py
+puts messages into frames.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, ClassVar, NewType, TypeAlias
+
+from ftvm.replication.wire import Blob, Choice, Fixed, Flag, Offsets, Text, Unsigned
+from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
+
+Channel = NewType("Channel", int)
+"""Number of a pair of streams, one out of the guest and one into it."""
+
+CONSOLE = Channel(0)
+"""The guest's serial console."""
+
+DATA_BYTES_MAX = 256 * 1024
+"""Most payload bytes of one message: small enough that a heartbeat never waits long behind it."""
+
+RUN_UNKNOWN = bytes(16)
+"""The run id of somebody who has not taken part in any run yet."""
+
+DETAIL = Text(400)
+"""A sentence for people."""
+
+CountField: TypeAlias = Annotated[InstructionCount, Unsigned(8)]
+PositionField: TypeAlias = Annotated[LogPosition, Unsigned(8)]
+OffsetField: TypeAlias = Annotated[StreamOffset, Unsigned(8)]
+GenerationField: TypeAlias = Annotated[Generation, Unsigned(8)]
+ChannelField: TypeAlias = Annotated[Channel, Unsigned(2)]
+DataField: TypeAlias = Annotated[bytes, Blob(DATA_BYTES_MAX)]
+HashField: TypeAlias = Annotated[bytes, Fixed(32)]
+RunField: TypeAlias = Annotated[bytes, Fixed(16)]
+NameField: TypeAlias = Annotated[str, Text(64)]
+DetailField: TypeAlias = Annotated[str, DETAIL]
+OffsetsField: TypeAlias = Annotated[tuple[tuple[Channel, StreamOffset], ...], Offsets(16)]
+StatusField: TypeAlias = Annotated[int, Unsigned(4)]
+
+
+class Role(IntEnum):
+    """What the sender of a greeting is."""
+
+    PRIMARY = 1
+    BACKUP = 2
+    ENDPOINT = 3
+
+
+class Reason(IntEnum):
+    """Why somebody leaves of his own accord."""
+
+    GUEST_ENDED = 1
+    """The guest has ended and its end is known to whoever waits for it: do not go live."""
+    USER_ACTION = 2
+    """Somebody asked for it."""
+    REFUSED = 3
+    """The greeting does not fit; nothing was begun."""
+
+
+RoleField: TypeAlias = Annotated[Role, Choice(Role)]
+ReasonField: TypeAlias = Annotated[Reason, Choice(Reason)]
+
+
+class Message:
+    """What one frame carries."""
+
+    CODE: ClassVar[int]
+    """Type byte of the frame."""
+
+
+# --- logging channel ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """First message of either side; the backup speaks first.
+
+    The primary's answer is its consent: from the moment it is sent the output
+    rule holds, and from the moment it is received the backup may go live.
+    """
+
+    CODE: ClassVar[int] = 1
+
+    role: RoleField
+    """BACKUP from him who connects, PRIMARY in the answer; two of a kind must not pair up."""
+    node: NameField
+    """The owner that the store will name if this side wins; unique among all processes of a run."""
+    run: RunField
+    """Which run: logs of two runs never mix. RUN_UNKNOWN from a backup that takes what comes."""
+    generation: GenerationField
+    """Newest generation the sender knows of; 0 for none. Whoever knows of a newer one refuses."""
+    image: HashField
+    """Hash of guest image and command line: the same start state on both sides."""
+    config: HashField
+    """Hash of the machine's configuration: the same devices and memory on both sides."""
+    engine: NameField
+    """Build of the CPU engine: two builds may count or compute differently. Must be equal."""
+    count: CountField
+    """Where the sender's machine stands; both must stand at the same place."""
+    position: PositionField
+    """Log bytes that led there; both must have the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries(Message):
+    """Primary to backup: the next bytes of the log, opaque here."""
+
+    CODE: ClassVar[int] = 2
+
+    position: PositionField
+    """Log position of the first byte; must be the end of what was sent before (no gap)."""
+    data: DataField
+    """Whole and part entries alike; only a mark says that a place is a boundary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark(Message):
+    """Primary to backup: whatever had an effect up to `count` is in the log before `position`.
+
+    Both fields only ever grow, and both matter: an event applied at a count
+    where a mark was sent already (the guest sits in HLT) moves only the position.
+    """
+
+    CODE: ClassVar[int] = 3
+
+    count: CountField
+    """The backup may run until here and no further."""
+    position: PositionField
+    """End of the log that belongs to it; at most what was sent."""
+
+    def covers(self, count: InstructionCount, position: LogPosition) -> bool:
+        """Whether whoever holds this mark can reproduce what was done at (count, position)."""
+        return self.count >= count and self.position >= position
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    """Backup to primary: I hold this mark and all log before it, in memory."""
+
+    CODE: ClassVar[int] = 4
+
+    count: CountField
+    """Count of the newest mark received; releases outputs. Must be of a mark that was sent."""
+    position: PositionField
+    """Position of that mark."""
+    executed: CountField
+    """How far the backup's machine has run; bounds the lag. At most `count`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Message):
+    """Primary to backup: how much of an output stream has safely arrived outside.
+
+    The backup keeps the outputs its own machine makes from here on, to send
+    them again when it goes live.
+    """
+
+    CODE: ClassVar[int] = 5
+
+    channel: ChannelField
+    """Which output stream."""
+    offset: OffsetField
+    """Everything before it was confirmed by the endpoint; only grows."""
+    wanted: Annotated[bool, Flag()]
+    """Whether an endpoint counts on the rest: if so it is kept, never dropped for space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """Either direction, at a fixed interval, whatever else is sent: I am alive."""
+
+    CODE: ClassVar[int] = 6
+
+    count: CountField
+    """How far the sender's machine has run; shows the lag while nothing else is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye(Message):
+    """Any direction on any channel, last message: I leave on purpose.
+
+    From the primary: the backup must not go live. From an endpoint with
+    GUEST_ENDED: I have all output and the exit status.
+    """
+
+    CODE: ClassVar[int] = 7
+
+    reason: ReasonField
+    """Why; decides what the other side does."""
+    status: StatusField
+    """The guest's exit status with GUEST_ENDED, else 0."""
+    detail: DetailField
+    """One line for people; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged(Message):
+    """Backup to primary: my machine is not equal to yours; I shall not go live."""
+
+    CODE: ClassVar[int] = 8
+
+    count: CountField
+    """Instruction at which the difference was seen."""
+    detail: DetailField
+    """What differs."""
+
+
+# --- console channel ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleHello(Message):
+    """First message of either side, and from a node again when its role or generation changes."""
+
+    CODE: ClassVar[int] = 16
+
+    role: RoleField
+    """PRIMARY: I serve you now. BACKUP: stay, I may serve you later. ENDPOINT from the console."""
+    node: NameField
+    """Who speaks: two nodes with one generation would be two primaries."""
+    run: RunField
+    """Which run; RUN_UNKNOWN from an endpoint that takes what comes."""
+    generation: GenerationField
+    """The node's own, or the highest the endpoint has accepted: an older node is fenced off."""
+    offsets: OffsetsField
+    """What the sender already has of each stream that flows to him: go on from there.
+
+    No entry from an endpoint that is new to the run: it begins with the oldest output kept.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Message):
+    """Node to endpoint: released output."""
+
+    CODE: ClassVar[int] = 17
+
+    generation: GenerationField
+    """Generation of the sender; must be the one of its greeting."""
+    channel: ChannelField
+    """Which output stream."""
+    offset: OffsetField
+    """Place of the first byte in the stream: what the endpoint has already it drops."""
+    data: DataField
+    """The bytes; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Message):
+    """Endpoint to node: I have this output; nobody needs to send it again."""
+
+    CODE: ClassVar[int] = 18
+
+    channel: ChannelField
+    """Which output stream."""
+    offset: OffsetField
+    """Everything before it has arrived; at most what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Message):
+    """Endpoint to node: bytes for the guest."""
+
+    CODE: ClassVar[int] = 19
+
+    channel: ChannelField
+    """Which input stream."""
+    offset: OffsetField
+    """Place of the first byte in the stream: what the node has already it drops; no gap."""
+    data: DataField
+    """The bytes; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed(Message):
+    """Node to endpoint: the guest has taken this input and no single failure can undo it."""
+
+    CODE: ClassVar[int] = 20
+
+    channel: ChannelField
+    """Which input stream."""
+    offset: OffsetField
+    """The endpoint may forget everything before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exited(Message):
+    """Node to endpoint: the guest has ended; all its output has been sent before this."""
+
+    CODE: ClassVar[int] = 21
+
+    generation: GenerationField
+    """Generation of the sender."""
+    status: StatusField
+    """The guest's exit status."""
+    count: CountField
+    """Final instruction count; the same from every replica."""
+    digest: Annotated[bytes, Blob(64)]
+    """Final digest of the machine; the same from every replica. Empty if none was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced(Message):
+    """Endpoint to node: a newer generation exists; you are not primary any more."""
+
+    CODE: ClassVar[int] = 22
+
+    generation: GenerationField
+    """The newest that the endpoint has accepted."""
+
+
+LOGGING_MESSAGES: tuple[type[Message], ...] = (
+    Hello, Entries, Mark, Ack, Released, Heartbeat, Goodbye, Diverged,
+)  # fmt: skip
+CONSOLE_MESSAGES: tuple[type[Message], ...] = (
+    Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
+)  # fmt: skip

@@ -1,0 +1,473 @@
+"""The primary: computes first, sends its log, and holds outputs until the backup could make them.
+
+What the caller does with it, in a loop:
+
+1. hand in what happened outside: connections, bytes, the store's answers, time (`tick`);
+2. let the machine run while `runnable`, to `run_limit` at most, and hand in what it did:
+   `log_produced`, `output_made`, `input_consumed`, and at last `executed`, which
+   is when anything of it is sent or released;
+3. act on `next_event()` until there is none.
+
+Bytes that have arrived are handed in before `tick`, so that a node that was
+itself delayed does not take that for the peer's silence.
+"""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from ftvm.errors import ProtocolError
+from ftvm.replication.arbitration import Arbiter, Lost, Outcome
+from ftvm.replication.console import ConsoleService
+from ftvm.replication.events import (
+    Close,
+    Ended,
+    Event,
+    GenerationWon,
+    Halt,
+    HaltCause,
+    Link,
+    LossCause,
+    OutputReleased,
+    PeerJoined,
+    PeerLost,
+    Send,
+)
+from ftvm.replication.framing import FrameDecoder
+from ftvm.replication.handshake import greeting, misfit
+from ftvm.replication.lockstep import Lockstep
+from ftvm.replication.messages import (
+    CONSOLE,
+    DATA_BYTES_MAX,
+    DETAIL,
+    Ack,
+    Channel,
+    Diverged,
+    Entries,
+    Exited,
+    Goodbye,
+    Heartbeat,
+    Hello,
+    Mark,
+    Message,
+    Reason,
+    Released,
+    Role,
+)
+from ftvm.replication.pulse import Pulse
+from ftvm.replication.settings import Identity, Settings
+from ftvm.replication.states import PRIMARY, ArbiterState, Automaton, PrimaryState, PrimaryTrigger
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+
+class Wait(StrEnum):
+    """Why the primary's guest must not run now."""
+
+    NOT_STARTED = "not started"
+    LOG_FULL = "log full"
+    LAG = "lag"
+    OUTPUT_FULL = "output full"
+    OVER = "over"
+
+
+@dataclass
+class _Candidate:
+    """A connection that has not greeted."""
+
+    greet_until: Nanoseconds
+    decoder: FrameDecoder
+
+
+@dataclass
+class _Backup:
+    """The connection to the other half of the pair."""
+
+    link: Link
+    decoder: FrameDecoder
+    pulse: Pulse
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What a backup hands over when it goes live."""
+
+    generation: Generation
+    count: InstructionCount
+    position: LogPosition
+    console: ConsoleService
+    exited: Exited | None
+    events: deque[Event]
+
+
+class PrimaryProtocol:
+    """One primary, from its boot or from its going live."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        settings: Settings,
+        channels: tuple[Channel, ...] = (CONSOLE,),
+        takeover: Takeover | None = None,
+    ) -> None:
+        """Begin at the boot of a run (then call `start`), or go on from a backup's end."""
+        self._identity = identity
+        self._settings = settings
+        self._events: deque[Event] = deque() if takeover is None else takeover.events
+        self._automaton = Automaton(PRIMARY, PrimaryState.CLAIMING)
+        self._candidates: dict[Link, _Candidate] = {}
+        self._backup: _Backup | None = None
+        self._unsent = bytearray()
+        self._exited: Exited | None = None
+        self._told: dict[Channel, Released] = {}
+        self.count = InstructionCount(0)
+        self.position = LogPosition(0)
+        held = Generation(0)
+        if takeover is None:
+            self.console = ConsoleService(identity, settings, channels, self._events.append)
+        else:
+            self._automaton.state = PrimaryState.SOLO
+            self.console = takeover.console
+            self._exited = takeover.exited
+            self.count, self.position = takeover.count, takeover.position
+            held = takeover.generation
+        self._arbiter = Arbiter(identity.node, held, settings.store_retry_interval_ns)
+        self.lockstep = Lockstep(self.count, self.position, Nanoseconds(0))
+        if takeover is not None:
+            self._won()
+
+    # --- what the caller may ask ---------------------------------------------------
+
+    @property
+    def state(self) -> PrimaryState:
+        """What this primary is doing."""
+        return self._automaton.state
+
+    @property
+    def generation(self) -> Generation:
+        """The generation it holds; 0 before the first."""
+        return self._arbiter.generation
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended or halted: nothing handed in has any effect any more."""
+        return self.state in (PrimaryState.ENDED, PrimaryState.HALTED)
+
+    @property
+    def wait(self) -> Wait | None:
+        """Why the guest must not run now, or None if it may."""
+        if self.over or self._exited is not None:
+            return Wait.OVER
+        if self.state in (PrimaryState.CLAIMING, PrimaryState.AWAITING):
+            return Wait.NOT_STARTED
+        if any(stream.full for stream in self.console.outputs.values()):
+            return Wait.OUTPUT_FULL
+        if self.state is PrimaryState.SOLO:
+            return None
+        unacknowledged = self.position - self.lockstep.acknowledged.position
+        if unacknowledged >= self._settings.log_unacknowledged_bytes_max:
+            return Wait.LOG_FULL
+        if self.count - self.lockstep.executed >= self._settings.lag_count_max:
+            return Wait.LAG
+        return None
+
+    @property
+    def runnable(self) -> bool:
+        """Whether the guest may run now."""
+        return self.wait is None
+
+    @property
+    def run_limit(self) -> InstructionCount | None:
+        """Count up to which the guest may run now; None for no bound."""
+        if not self.runnable:
+            return self.count
+        if self.state is PrimaryState.SOLO:
+            return None
+        return InstructionCount(self.lockstep.executed + self._settings.lag_count_max)
+
+    @property
+    def held_bytes(self) -> int:
+        """Output that waits for the backup's acknowledgement."""
+        return sum(stream.held_bytes for stream in self.console.outputs.values())
+
+    def next_event(self) -> Event | None:
+        """Return the next thing to do, or None."""
+        return self._events.popleft() if self._events else None
+
+    def deadline(self) -> Nanoseconds | None:
+        """When to call `tick` next, at the latest; None for never."""
+        times = [candidate.greet_until for candidate in self._candidates.values()]
+        if (retry_at := self._arbiter.deadline()) is not None:
+            times.append(retry_at)
+        if self._backup is not None:
+            times.append(self._backup.pulse.deadline())
+            if (stalls_at := self.lockstep.stalls_at(self._settings.stall_timeout_ns)) is not None:
+                times.append(stalls_at)
+        return min(times) if times and not self.over else None
+
+    # --- decisions of the caller -----------------------------------------------------
+
+    def start(self) -> None:
+        """Ask for the first generation; the guest waits for it, and for a backup."""
+        self._ask()
+
+    def run_alone(self) -> None:
+        """Stop waiting for a first backup: from AWAITING to SOLO."""
+        self._automaton.fire(PrimaryTrigger.RUN_ALONE)
+        self._settle()
+
+    def stop(self, detail: str = "") -> None:
+        """End on the user's request: the backup, if any, ends too."""
+        if self._automaton.allows(PrimaryTrigger.STOPPED):
+            self._leave(PrimaryTrigger.STOPPED, Reason.USER_ACTION, 0, detail)
+
+    # --- connections -------------------------------------------------------------------
+
+    def peer_connected(self, link: Link, now: Nanoseconds) -> None:
+        """Take a connection on the logging channel; it must greet in time."""
+        if not self.over:
+            greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
+            self._candidates[link] = _Candidate(greet_until, FrameDecoder.for_logging())
+
+    def console_connected(self, link: Link) -> None:
+        """Take a connection on the console channel."""
+        if not self.over:
+            self.console.connected(link)
+
+    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        """Take bytes from any connection; those of a connection that is gone are ignored."""
+        if self.over:
+            return
+        if self.console.owns(link):
+            self.console.receive(link, data)
+            self._look_at_console()
+        elif link in self._candidates:
+            self._receive_from_candidate(link, data, now)
+        elif self._backup is not None and self._backup.link == link:
+            self._receive_from_backup(self._backup, data, now)
+
+    def closed(self, link: Link) -> None:
+        """Note that a connection is gone; a lost backup means arbitration at once."""
+        if self.over:
+            return
+        self.console.closed(link)
+        self._candidates.pop(link, None)
+        if self._backup is not None and self._backup.link == link:
+            self._lose_backup(LossCause.CLOSED, "")
+
+    # --- the machine -------------------------------------------------------------------
+
+    def log_produced(self, data: bytes) -> None:
+        """Take the next bytes of the log: whole entries."""
+        self.position = LogPosition(self.position + len(data))
+        if self._backup is not None:
+            self._unsent += data
+
+    def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
+        """Take output that the machine made when it had executed `count` instructions.
+
+        `count` includes the instruction that made it. Whatever influenced it
+        must have been given to `log_produced` before.
+        """
+        self.console.outputs[channel].produce(count, self.position, data)
+
+    def input_consumed(
+        self, channel: Channel, offset: StreamOffset, count: InstructionCount
+    ) -> None:
+        """Note that the machine took all input before `offset`, logged with `log_produced`."""
+        self.console.inputs[channel].consume(offset, count, self.position)
+
+    def executed(self, count: InstructionCount, now: Nanoseconds) -> None:
+        """Note that the machine has executed `count` instructions, and send what is new."""
+        if count < self.count:
+            raise ValueError(f"machine at instruction {count} after {self.count}")
+        self.count = count
+        if self._backup is not None:
+            self._publish(self._backup, now)
+        self._settle()
+
+    def exited(self, count: InstructionCount, status: int, digest: bytes, now: Nanoseconds) -> None:
+        """Note that the guest has ended at `count`; told outside as an output of that count."""
+        self._exited = Exited(self.generation, status, count, digest)
+        self.executed(count, now)
+
+    # --- store and time ------------------------------------------------------------------
+
+    def store_answered(self, outcome: Outcome, now: Nanoseconds) -> None:
+        """Take the store's answer to the last AskStore."""
+        if self.over:
+            return
+        self._arbiter.answered(outcome, now)
+        if isinstance(outcome, Lost):
+            self._automaton.fire(PrimaryTrigger.LOST)
+            detail = f"generation {outcome.generation} belongs to {outcome.owner}"
+            self._events.append(Halt(HaltCause.LOST_ARBITRATION, detail))
+        elif self._arbiter.state is ArbiterState.IDLE:
+            self._automaton.fire(PrimaryTrigger.WON)
+            self._won()
+
+    def tick(self, now: Nanoseconds) -> None:
+        """Do what has fallen due."""
+        if self.over:
+            return
+        if (question := self._arbiter.tick(now)) is not None:
+            self._events.append(question)
+        for link, candidate in list(self._candidates.items()):
+            if now >= candidate.greet_until:
+                self._refuse(link, "no greeting in time")
+        if (backup := self._backup) is None:
+            return
+        stalls_at = self.lockstep.stalls_at(self._settings.stall_timeout_ns)
+        if backup.pulse.silent(now):
+            self._lose_backup(LossCause.SILENT, "")
+        elif stalls_at is not None and now >= stalls_at:
+            self._lose_backup(LossCause.STALLED, f"at instruction {self.lockstep.executed}")
+        elif backup.pulse.beat_due(now):
+            self._events.append(Send(backup.link, Heartbeat(self.count)))
+
+    # --- inside: the pair ------------------------------------------------------------------
+
+    def _receive_from_candidate(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        decoder = self._candidates[link].decoder
+        decoder.feed(data)
+        try:
+            message = decoder.next_message()
+            if message is None:
+                return
+            if not isinstance(message, Hello):
+                raise ProtocolError(f"{type(message).__name__} before a greeting")
+            self._join(link, decoder, message, now)
+        except ProtocolError as error:
+            self._refuse(link, str(error))
+            return
+        if self._backup is not None:
+            self._receive_from_backup(self._backup, b"", now)
+
+    def _join(self, link: Link, decoder: FrameDecoder, theirs: Hello, now: Nanoseconds) -> None:
+        mine = greeting(self._identity, Role.PRIMARY, self.generation, self.count, self.position)
+        if (why := misfit(mine, theirs)) is not None:
+            raise ProtocolError(why)
+        if not self._automaton.allows(PrimaryTrigger.BACKUP_JOINED) or self._exited is not None:
+            raise ProtocolError(f"no backup can join while this primary is {self.state}")
+        self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
+        del self._candidates[link]
+        self.lockstep = Lockstep(self.count, self.position, now)
+        self._backup = _Backup(link, decoder, Pulse(self._settings, now))
+        self._events.append(Send(link, mine))
+        self._events.append(PeerJoined(link, theirs.node, self.generation))
+        self._told.clear()
+        self._tell_released()
+
+    def _refuse(self, link: Link, why: str) -> None:
+        del self._candidates[link]
+        self._events.append(Send(link, Goodbye(Reason.REFUSED, 0, DETAIL.fit(why))))
+        self._events.append(Close(link, why))
+
+    def _receive_from_backup(self, backup: _Backup, data: bytes, now: Nanoseconds) -> None:
+        backup.decoder.feed(data)
+        try:
+            while self._backup is backup and (message := backup.decoder.next_message()) is not None:
+                backup.pulse.heard(now)
+                self._take(message, now)
+        except ProtocolError as error:
+            self._lose_backup(LossCause.BROKE_PROTOCOL, str(error))
+
+    def _take(self, message: Message, now: Nanoseconds) -> None:
+        match message:
+            case Ack():
+                self.lockstep.acknowledge(message, now)
+                self._settle()
+            case Heartbeat():
+                pass
+            case Goodbye(_, _, detail):
+                self._lose_backup(LossCause.LEFT, detail)
+            case Diverged(count, detail):
+                self._lose_backup(LossCause.DIVERGED, f"at instruction {count}: {detail}")
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not for a primary to receive")
+
+    def _publish(self, backup: _Backup, now: Nanoseconds) -> None:
+        """Send the log made since the last mark, and a mark for where the machine stands."""
+        mark = Mark(self.count, self.position)
+        if mark == self.lockstep.marked:
+            return
+        position = self.lockstep.marked.position
+        for start in range(0, len(self._unsent), DATA_BYTES_MAX):
+            data = bytes(self._unsent[start : start + DATA_BYTES_MAX])
+            self._events.append(Send(backup.link, Entries(LogPosition(position + start), data)))
+        self._unsent.clear()
+        self._events.append(Send(backup.link, mark))
+        self.lockstep.mark(mark, now)
+
+    def _lose_backup(self, cause: LossCause, detail: str) -> None:
+        assert self._backup is not None
+        link = self._backup.link
+        self._backup = None
+        self._unsent.clear()
+        self._events.append(PeerLost(cause, detail, self.count))
+        self._events.append(Close(link, detail or cause.value))
+        self._automaton.fire(PrimaryTrigger.BACKUP_LOST)
+        self._ask()
+
+    def _ask(self) -> None:
+        self._events.append(self._arbiter.claim())
+
+    def _won(self) -> None:
+        self.console.announce(Role.PRIMARY, self.generation)
+        self._events.append(GenerationWon(self.generation))
+        self._settle()
+
+    # --- inside: the outside world -----------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Let out what may leave by now: the output rule."""
+        if self.state is PrimaryState.SOLO:
+            mark = None
+        elif self.state is PrimaryState.PAIRED:
+            mark = self.lockstep.acknowledged
+        else:
+            return
+        for channel, stream in self.console.outputs.items():
+            for piece in stream.release(mark):
+                data = stream.read(piece.start, piece.end)
+                self._events.append(
+                    OutputReleased(
+                        channel, self.generation, piece.start, data, piece.count, piece.position,
+                        None if mark is None else mark.count,
+                    )
+                )  # fmt: skip
+        for channel, stream_in in self.console.inputs.items():
+            if stream_in.settle(mark):
+                self.console.consumed(channel)
+        end = self._exited
+        if end is not None and (mark is None or mark.covers(end.count, self.position)):
+            self.console.exited(replace(end, generation=self.generation))
+        self.console.flush()
+        self._look_at_console()
+
+    def _look_at_console(self) -> None:
+        if (newer := self.console.superseded_by) is not None:
+            self._automaton.fire(PrimaryTrigger.FENCED)
+            self._events.append(Halt(HaltCause.FENCED, f"generation {newer} exists"))
+            return
+        self._tell_released()
+        if self.console.exit_settled and self._automaton.allows(PrimaryTrigger.FINISHED):
+            assert self._exited is not None
+            status = self._exited.status
+            self._leave(PrimaryTrigger.FINISHED, Reason.GUEST_ENDED, status, "")
+
+    def _tell_released(self) -> None:
+        if self._backup is None:
+            return
+        for channel, stream in self.console.outputs.items():
+            told = Released(channel, stream.confirmed, stream.wanted)
+            if told != self._told.get(channel):
+                self._told[channel] = told
+                self._events.append(Send(self._backup.link, told))
+
+    def _leave(self, trigger: PrimaryTrigger, reason: Reason, status: int, detail: str) -> None:
+        self._automaton.fire(trigger)
+        if self._backup is not None:
+            farewell = Goodbye(reason, status, DETAIL.fit(detail))
+            self._events.append(Send(self._backup.link, farewell))
+        self.console.goodbye(reason, status, detail)
+        self._events.append(Ended(reason, status))

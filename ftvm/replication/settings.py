@@ -1,0 +1,60 @@
+"""What a node is told about itself and about its limits."""
+
+from dataclasses import dataclass
+
+from ftvm.units import InstructionCount, Nanoseconds
+
+_MILLISECOND_NS = 1_000_000
+_HEARTBEAT_INTERVAL_NS = Nanoseconds(50 * _MILLISECOND_NS)
+_GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
+_STALL_TIMEOUT_NS = Nanoseconds(5_000 * _MILLISECOND_NS)
+_STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
+_LAG_COUNT_MAX = InstructionCount(50_000_000)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a node is, and what both nodes of a pair must have in common."""
+
+    node: str
+    """Name of this process as the store and the peers know it; unique within the run, 1 to 64
+    printable bytes."""
+    run: bytes
+    """16 bytes that tell this run from all others; RUN_UNKNOWN in a backup that joins any."""
+    image: bytes
+    """32-byte hash of the guest image and its command line."""
+    config: bytes
+    """32-byte hash of the machine's configuration."""
+    engine: str
+    """Build of the CPU engine."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Bounds in space and time; both nodes of a pair should have the same."""
+
+    heartbeat_interval_ns: Nanoseconds = _HEARTBEAT_INTERVAL_NS
+    """How often each side says that it is alive."""
+    heartbeats_missed_max: int = 10
+    """Silence of so many intervals means that the peer is lost."""
+    greeting_timeout_ns: Nanoseconds = _GREETING_TIMEOUT_NS
+    """How long a new connection may take to greet."""
+    stall_timeout_ns: Nanoseconds = _STALL_TIMEOUT_NS
+    """How long a backup that is alive may neither acknowledge nor execute what it was sent."""
+    store_retry_interval_ns: Nanoseconds = _STORE_RETRY_INTERVAL_NS
+    """How long to wait after the store was out of reach."""
+    log_unacknowledged_bytes_max: int = 1 << 20
+    """Log bytes the backup has not acknowledged, beyond which the primary stops."""
+    lag_count_max: InstructionCount = _LAG_COUNT_MAX
+    """Instructions the backup may be behind, beyond which the primary stops; at a rate of some
+    hundred millions a second this bounds the catching up at a failover to a fraction of one."""
+    output_unreceived_bytes_max: int = 1 << 20
+    """Output the endpoint has not confirmed, beyond which the guest stops (or, if no endpoint
+    ever came, the oldest is dropped)."""
+    input_unconsumed_bytes_max: int = 64 * 1024
+    """Input that may be on its way from the endpoint into the guest."""
+
+    @property
+    def silence_max_ns(self) -> Nanoseconds:
+        """Silence that means loss."""
+        return Nanoseconds(self.heartbeat_interval_ns * self.heartbeats_missed_max)

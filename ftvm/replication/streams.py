@@ -1,0 +1,142 @@
+"""The guest's streams as a node keeps them: outputs until confirmed, inputs until consumed."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from ftvm.errors import ProtocolError
+from ftvm.replication.messages import Channel, Mark
+from ftvm.units import InstructionCount, LogPosition, StreamOffset
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a stream that became what it is at one place of the run."""
+
+    start: StreamOffset
+    end: StreamOffset
+    count: InstructionCount
+    position: LogPosition
+
+
+class OutputStream:
+    """One output stream, from the first byte that somebody may still need.
+
+    ::
+
+        dropped  |  released, unconfirmed  |  held  |
+                 start                 released   produced
+
+    The same object serves a backup, where nothing is released until it goes
+    live, and where the confirmed offset may be ahead of what its machine has
+    produced so far.
+    """
+
+    def __init__(self, channel: Channel, limit_bytes: int) -> None:
+        """Begin an empty stream that keeps `limit_bytes` of what nobody has asked for."""
+        self.channel = channel
+        self.start = StreamOffset(0)
+        self.released = StreamOffset(0)
+        self.confirmed = StreamOffset(0)
+        self.wanted = False
+        self._limit_bytes = limit_bytes
+        self._data = bytearray()
+        self._held: deque[Piece] = deque()
+
+    @property
+    def produced(self) -> StreamOffset:
+        """Everything the guest has put out."""
+        return StreamOffset(self.start + len(self._data))
+
+    @property
+    def held_bytes(self) -> int:
+        """Output that waits for the backup."""
+        return self.produced - self.released
+
+    @property
+    def full(self) -> bool:
+        """Whether the guest must wait for the endpoint."""
+        return self.wanted and len(self._data) >= self._limit_bytes
+
+    def produce(self, count: InstructionCount, position: LogPosition, data: bytes) -> None:
+        """Add output made at `count` with all causes in the log before `position`."""
+        start = self.produced
+        self._data += data
+        self._held.append(Piece(start, self.produced, count, position))
+        self._trim()
+
+    def release(self, mark: Mark | None) -> list[Piece]:
+        """Let go of what `mark` covers (None: of everything); return what was let go."""
+        pieces = []
+        while self._held and (
+            mark is None or mark.covers(self._held[0].count, self._held[0].position)
+        ):
+            piece = self._held.popleft()
+            start = max(piece.start, self.start)
+            if start < piece.end:
+                pieces.append(Piece(start, piece.end, piece.count, piece.position))
+            self.released = piece.end
+        return pieces
+
+    def confirm(self, offset: StreamOffset) -> None:
+        """Note that the endpoint has everything before `offset`."""
+        self.confirmed = max(self.confirmed, offset)
+        self._trim()
+
+    def read(self, start: StreamOffset, end: StreamOffset) -> bytes:
+        """Return the bytes from `start` (or the oldest kept) to `end`."""
+        return bytes(self._data[max(start - self.start, 0) : end - self.start])
+
+    def _trim(self) -> None:
+        start: int = min(self.confirmed, self.produced)
+        if not self.wanted:
+            start = max(start, self.produced - self._limit_bytes)
+        if start > self.start:
+            del self._data[: start - self.start]
+            self.start = StreamOffset(start)
+            self.released = max(self.released, self.start)
+            while self._held and self._held[0].end <= self.start:
+                self._held.popleft()
+
+
+class InputStream:
+    """One input stream as the guest's node sees it.
+
+    `accepted` was handed to the caller, `consumed` was taken by the machine
+    and logged, `safe` is consumed and covered by an acknowledged mark.
+    """
+
+    def __init__(self, channel: Channel, limit_bytes: int) -> None:
+        """Begin an empty stream with at most `limit_bytes` between endpoint and machine."""
+        self.channel = channel
+        self.accepted = StreamOffset(0)
+        self.consumed = StreamOffset(0)
+        self.safe = StreamOffset(0)
+        self._limit_bytes = limit_bytes
+        self._pending: deque[Piece] = deque()
+
+    def accept(self, offset: StreamOffset, data: bytes) -> bytes:
+        """Return what is new in `data`; ProtocolError if bytes are missing before it."""
+        if offset > self.accepted:
+            raise ProtocolError(f"input from offset {offset} where {self.accepted} is next")
+        fresh = data[self.accepted - offset :]
+        if self.accepted + len(fresh) - self.safe > self._limit_bytes:
+            raise ProtocolError(f"more than {self._limit_bytes} bytes of input unconsumed")
+        self.accepted = StreamOffset(self.accepted + len(fresh))
+        return fresh
+
+    def consume(self, offset: StreamOffset, count: InstructionCount, position: LogPosition) -> None:
+        """Note that the machine has taken everything before `offset`, and where in the run."""
+        if offset < self.consumed:
+            raise ValueError(f"input consumed to {offset} after {self.consumed}")
+        self._pending.append(Piece(self.consumed, offset, count, position))
+        self.consumed = offset
+        self.accepted = max(self.accepted, offset)
+
+    def settle(self, mark: Mark | None) -> bool:
+        """Make safe what `mark` covers (None: everything); return whether that was anything."""
+        before = self.safe
+        while self._pending and (
+            mark is None or mark.covers(self._pending[0].count, self._pending[0].position)
+        ):
+            self.safe = self._pending.popleft().end
+        return self.safe > before
