@@ -17,6 +17,7 @@ typedef enum CoreReason {
     CORE_TARGET,      /* the instruction count asked for is reached, exactly */
     CORE_ATTENTION,   /* core_attention() was called, here or by a device */
     CORE_DEADLINE,    /* the host's clock passed the deadline given */
+    CORE_TIMER_DUE,   /* live: guest time passed what core_set_timer() said */
     CORE_HALTED,      /* HLT, and no interrupt can be taken now */
     CORE_EVENT,       /* replay: the next event is due at this count */
     CORE_LOG_EMPTY,   /* replay: the newest mark is reached */
@@ -95,15 +96,21 @@ const char *core_error(const Core *core);
 /* Running. */
 CoreReason core_run(Core *core, uint64_t until_count, uint64_t deadline_ns);
 void core_attention(Core *core);
+void core_stop_after_port(Core *core);
 void core_set_interrupt_line(Core *core, bool level);
 uint64_t core_count(const Core *core);
 void core_set_count(Core *core, uint64_t count);
+/* For measuring what counting costs: blocks translated from here on run
+ * uncounted, and the guest stops only by itself. */
+void core_set_uncounted(Core *core);
 
 /* Results and the log. */
 void core_set_mode(Core *core, CoreMode mode);
 uint64_t core_clock(Core *core);
 uint64_t core_host_ns(Core *core);
 uint64_t core_guest_ns(Core *core);
+uint64_t core_last_time(const Core *core);
+void core_set_timer(Core *core, uint64_t guest_ns);
 void core_set_guest_ns(Core *core, uint64_t guest_ns);
 void core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
                     uint32_t length);

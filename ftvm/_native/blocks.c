@@ -36,7 +36,8 @@ bool block_count(EngineTb *block, Core *core) {
     uint64_t uc = (uint64_t)(uintptr_t)core->uc;
     uint32_t n = TB_INSTRUCTIONS(block);
 
-    if (code[0] == 0x48 && (code[1] == 0x83 || code[1] == 0x81) && code[2] == 0x6d)
+    if (code[0] == 0xeb ||
+        (code[0] == 0x48 && (code[1] == 0x83 || code[1] == 0x81) && code[2] == 0x6d))
         return true; /* the engine found the block made already */
     if (code[0] != 0x48 || code[1] != 0xbf || memcmp(code + 2, &uc, sizeof uc) != 0 ||
         (code[10] != 0x33 && code[10] != 0x31) || code[11] != 0xf6)
@@ -53,6 +54,11 @@ bool block_count(EngineTb *block, Core *core) {
         memset(&core->rest, 0, sizeof core->rest);
     core->newest_block = (uintptr_t)code;
 
+    if (core->uncounted) {
+        code[0] = 0xeb;
+        code[1] = (uint8_t)(CHECK_SETUP_BYTES + call_bytes - 2);
+        return true;
+    }
     uint32_t subtract_bytes = n < 128 ? 5 : 8;
     uint32_t at = subtract_bytes + 2;
     code[1] = n < 128 ? 0x83 : 0x81;

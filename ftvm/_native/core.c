@@ -17,6 +17,8 @@ static void on_exception(uc_engine *uc, uint32_t vector, void *user) {
         core_exception_leaves_block(core, core->raising_host_pc);
     core->raising_host_pc = 0;
     core->tail.instructions = 0;
+    if (ENV_EXCEPTION_IS_INT(core->env))
+        ENV_EIP(core->env) = core->interrupt_eip;
     x86_cpu_do_interrupt_x86_64(core->cpu);
 }
 
@@ -99,6 +101,7 @@ Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, cha
     core->handle = handle;
     core->callbacks = callbacks;
     clock_start(&core->clock);
+    core->timer_ns = UINT64_MAX;
     uc_err engine_error = open_engine(core, memory_bytes);
     if (engine_error != UC_ERR_OK) {
         snprintf(error, error_bytes, "the CPU engine does not start: %s",

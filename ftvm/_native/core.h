@@ -67,10 +67,10 @@ struct Core {
     RestCache rest;
     uintptr_t newest_block;
     EngineTb *restored_block;
-    uint64_t restored_pc;
+    uint64_t restored_pc, interrupt_eip;
     uintptr_t raising_host_pc, port_host_pc;
     CoreReason reason;
-    bool stopping, failed, shutdown;
+    bool uncounted, stopping, stop_after_port, failed, shutdown;
     atomic_bool attention;
 
     /* Interrupts. */
@@ -91,7 +91,7 @@ struct Core {
     /* Guest time: host clock plus an offset, never backwards. */
     HostClock clock;
     int64_t guest_offset_ns;
-    uint64_t last_time_ns;
+    uint64_t last_time_ns, timer_ns;
     uint32_t random_pool[64];
     uint32_t random_used;
 
@@ -123,6 +123,7 @@ void core_exception_leaves_block(Core *core, uintptr_t host_pc);
 void core_fail(Core *core, CoreReason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_stop_soon(Core *core);
+void core_leave_after_port(Core *core, uintptr_t host_pc);
 
 /* log.c */
 void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const uint8_t *payload,
@@ -132,6 +133,7 @@ void log_scan(Core *core);
 bool log_take(Core *core, CoreEvent *entry);
 
 /* results.c */
+uint64_t advance_guest_time(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
 
 /* clock.c */

@@ -50,6 +50,15 @@ typedef struct EngineTb EngineTb;   /* TranslationBlock */
 #define CPU_TLB(cpu) ((char *)(cpu) + 33216)
 #define TLB_DIRTY(tlb) ENGINE_FIELD(tlb, 0, uint16_t)
 #define TLB_MODES 3
+#define TLB_MODE_STATE(tlb, mode) ((char *)(tlb) + 32 + 696 * (mode))
+#define TLB_MAX_USED(state) ENGINE_FIELD(state, 24, size_t)
+#define TLB_USED(state) ENGINE_FIELD(state, 32, size_t)
+#define TLB_IO_TABLE(state) ENGINE_FIELD(state, 688, void *)
+#define TLB_MASK(tlb, mode) ENGINE_FIELD(tlb, 2128 + 16 * (mode), uintptr_t)
+#define TLB_TABLE(tlb, mode) ENGINE_FIELD(tlb, 2136 + 16 * (mode), void *)
+#define TLB_ENTRY_BYTES 64
+#define TLB_IO_ENTRY_BYTES 16
+#define TLB_DEFAULT_ENTRIES 256
 
 /* CPUX86State */
 #define ENV_REGS(env) ((uint64_t *)(env))
@@ -136,6 +145,7 @@ typedef struct EngineSegment {
 /* TranslationBlock */
 #define TB_PC(tb) ENGINE_FIELD(tb, 0, uint64_t)
 #define TB_CS_BASE(tb) ENGINE_FIELD(tb, 8, uint64_t)
+#define TB_GUEST_BYTES(tb) ENGINE_FIELD(tb, 20, uint16_t)
 #define TB_INSTRUCTIONS(tb) ENGINE_FIELD(tb, 22, uint16_t)
 #define TB_CFLAGS(tb) ENGINE_FIELD(tb, 24, uint32_t)
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
@@ -159,6 +169,7 @@ void cpu_x86_cpuid_x86_64(EngineEnv *env, uint32_t leaf, uint32_t subleaf, uint3
                           uint32_t *ebx, uint32_t *ecx, uint32_t *edx);
 void cpu_x86_update_dr7_x86_64(EngineEnv *env, uint32_t value);
 uint64_t helper_read_eflags_x86_64(EngineEnv *env);
+uint32_t cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address);
 uint32_t cpu_lduw_mmuidx_ra_x86_64(EngineEnv *env, uint64_t address, int mmu_index,
                                    uintptr_t host_pc);
 

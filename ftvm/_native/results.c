@@ -11,7 +11,7 @@ static const char *const kind_names[] = {"",          "TSC",   "random number", 
                                          "interrupt", "timer", "input",         "digest"};
 
 /* Guest time now. It never goes backwards, whatever the host's clock does. */
-static uint64_t advance_guest_time(Core *core) {
+uint64_t advance_guest_time(Core *core) {
     uint64_t now = clock_ns(&core->clock) + (uint64_t)core->guest_offset_ns;
 
     if ((int64_t)(now - core->last_time_ns) > 0)
@@ -74,6 +74,12 @@ uint64_t core_guest_ns(Core *core) {
     clock_sync(&core->clock);
     return advance_guest_time(core);
 }
+
+/* From when on core_run() returns CORE_TIMER_DUE; UINT64_MAX for never. */
+void core_set_timer(Core *core, uint64_t guest_ns) { core->timer_ns = guest_ns; }
+
+/* The last guest time that the guest, a device or an event was given. */
+uint64_t core_last_time(const Core *core) { return core->last_time_ns; }
 
 /* Going live or restored: guest time goes on from here. */
 void core_set_guest_ns(Core *core, uint64_t guest_ns) {

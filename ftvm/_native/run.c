@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 _Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
+bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
 
 uint64_t core_count(const Core *core) {
     if (core->port_host_pc)
@@ -28,6 +29,8 @@ void core_set_count(Core *core, uint64_t count) {
     ENV_BUDGET(core->env) = 0;
     core->mark = count;
 }
+
+void core_set_uncounted(Core *core) { core->uncounted = true; }
 
 const char *core_error(const Core *core) { return core->error; }
 
@@ -57,6 +60,39 @@ void core_attention(Core *core) {
     atomic_store_explicit(&core->attention, true, memory_order_release);
     if (core == core_running)
         core_stop_soon(core);
+}
+
+/* From a device's port_write(): core_run() returns CORE_ATTENTION with the
+ * guest exactly behind the OUT instruction. */
+void core_stop_after_port(Core *core) {
+    core->stop_after_port = true;
+    core_attention(core);
+}
+
+/* OUT has done all it does, so the state at its start with EIP moved on is the
+ * state behind it. OUTS has not; there the end of the block must do. */
+void core_leave_after_port(Core *core, uintptr_t host_pc) {
+    EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
+    uint32_t rest = block_rest_at(block, host_pc);
+    uint32_t at = TB_INSTRUCTIONS(block) - rest;
+    uint32_t next_pc =
+        rest > 1 ? block_pc_of(block, at + 1) : (uint32_t)TB_PC(block) + TB_GUEST_BYTES(block);
+    uint8_t opcode = (uint8_t)cpu_ldub_code_x86_64(core->env, block_pc_of(block, at));
+
+    core->stop_after_port = false;
+    if (opcode == 0x66)
+        opcode = (uint8_t)cpu_ldub_code_x86_64(core->env, block_pc_of(block, at) + 1);
+    if (opcode < 0xe6) /* OUT is E6, E7, EE, EF (Intel SDM vol. 2B); OUTS 6E, 6F */
+        return;
+    __real_cpu_restore_state_x86_64(core->cpu, host_pc, false);
+    core->restored_block = NULL;
+    ENV_BUDGET(core->env) += rest - 1;
+    ENV_EIP(core->env) = next_pc - TB_CS_BASE(block);
+    ENV_HFLAGS(core->env) &= ~(uint32_t)HFLAG_INHIBIT_IRQ;
+    core->reason = CORE_ATTENTION;
+    core->stopping = true;
+    uc_emu_stop(core->uc);
+    __real_cpu_loop_exit_noexc_x86_64(core->cpu);
 }
 
 /* Level of the interrupt controller's INTR output. */
@@ -148,6 +184,11 @@ void core_exception_leaves_block(Core *core, uintptr_t host_pc) {
         ENV_BUDGET(core->env) += rest - 1;
 }
 
+static bool timer_is_due(Core *core) {
+    return core->mode != CORE_REPLAY && core->timer_ns != UINT64_MAX &&
+           advance_guest_time(core) >= core->timer_ns;
+}
+
 /* Every slice. True: stop, for the reason set. */
 static bool look_around(Core *core) {
     if (core->failed)
@@ -157,6 +198,8 @@ static bool look_around(Core *core) {
         return false;
     if (atomic_load_explicit(&core->attention, memory_order_acquire))
         core->reason = CORE_ATTENTION;
+    else if (timer_is_due(core))
+        core->reason = CORE_TIMER_DUE;
     else if (core->clock.base_ns >= core->deadline_ns)
         core->reason = CORE_DEADLINE;
     else if (!log_room(core))
@@ -254,6 +297,8 @@ static bool reason_not_to_run(Core *core) {
         core->reason = CORE_LOG_EMPTY;
     else if (!log_room(core))
         core->reason = CORE_LOG_FULL;
+    else if (timer_is_due(core))
+        core->reason = CORE_TIMER_DUE;
     else if (CPU_HALTED(core->cpu) && core->mode == CORE_REPLAY) {
         core_fail(core, CORE_DIVERGED, "the guest halted at count %llu, and in the log it goes on",
                   (unsigned long long)count);

@@ -145,10 +145,20 @@ void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
     regs[2] = edx;
 }
 
+void __real_helper_raise_interrupt_x86_64(EngineEnv *env, int vector, int next_eip_addend);
 void __real_helper_into_x86_64(EngineEnv *env, int next_eip_addend);
 
-/* INTO raises from inside its block without telling where from. */
+/* INT n. Before it reports one, the engine moves EIP behind the instruction,
+ * where a fault in the delivery itself (a gate that is not present) must not
+ * see it; core.c moves it back. */
+void __wrap_helper_raise_interrupt_x86_64(EngineEnv *env, int vector, int next_eip_addend) {
+    core_running->interrupt_eip = ENV_EIP(env);
+    __real_helper_raise_interrupt_x86_64(env, vector, next_eip_addend);
+}
+
+/* INTO does the same, and from inside its block, without telling where. */
 void __wrap_helper_into_x86_64(EngineEnv *env, int next_eip_addend) {
+    core_running->interrupt_eip = ENV_EIP(env);
     core_running->raising_host_pc = HOST_PC;
     __real_helper_into_x86_64(env, next_eip_addend);
     core_running->raising_host_pc = 0;
@@ -209,6 +219,8 @@ static void port_write(EngineEnv *env, uint32_t port, uint32_t size, uint32_t va
     core->port_host_pc = host_pc;
     core->callbacks.port_write(core->handle, port, size, value);
     core->port_host_pc = 0;
+    if (core->stop_after_port)
+        core_leave_after_port(core, host_pc);
 }
 
 uint64_t __wrap_helper_inb_x86_64(EngineEnv *env, uint32_t port) {

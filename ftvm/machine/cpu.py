@@ -1,0 +1,360 @@
+"""The C core as Python sees it: run to a count, results, log, memory.
+
+One `Cpu` is one guest CPU with its memory. The port bus answers its port
+accesses in place, while `run` is in the middle of a block; an exception raised
+there ends the run and comes out of it.
+"""
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ftvm._native import _core
+from ftvm.errors import EngineError, HostError
+from ftvm.units import PAGE_BYTES, GuestPhysical, InstructionCount, Nanoseconds
+
+ffi: Any = _core.ffi
+lib: Any = _core.lib
+
+FOREVER: Final = InstructionCount(2**64 - 1)
+NEVER: Final = Nanoseconds(2**64 - 1)
+INTERRUPT_FLAG = 1 << 9  # EFLAGS.IF, Intel SDM vol. 1 figure 3-8
+_ERROR_BYTES = 200
+_PAYLOAD_BYTES = 65536
+
+
+class Reason(enum.IntEnum):
+    """Why a run came back; the numbers are those of the C core."""
+
+    TARGET = lib.CORE_TARGET
+    ATTENTION = lib.CORE_ATTENTION
+    DEADLINE = lib.CORE_DEADLINE
+    TIMER_DUE = lib.CORE_TIMER_DUE
+    HALTED = lib.CORE_HALTED
+    EVENT = lib.CORE_EVENT
+    LOG_EMPTY = lib.CORE_LOG_EMPTY
+    LOG_FULL = lib.CORE_LOG_FULL
+    SHUTDOWN = lib.CORE_SHUTDOWN
+    DIVERGED = lib.CORE_DIVERGED
+    ENGINE_ERROR = lib.CORE_ENGINE_ERROR
+
+
+class Mode(enum.IntEnum):
+    """Where results come from: the host, the host with a record kept, the log."""
+
+    SOLO = lib.CORE_SOLO
+    RECORD = lib.CORE_RECORD
+    REPLAY = lib.CORE_REPLAY
+
+
+class Kind(enum.IntEnum):
+    """What a log entry is. The first three are results, the others events."""
+
+    TSC = lib.CORE_TSC
+    RANDOM = lib.CORE_RANDOM
+    CLOCK = lib.CORE_CLOCK
+    INTERRUPT = lib.CORE_INTERRUPT
+    TIMER = lib.CORE_TIMER
+    INPUT = lib.CORE_INPUT
+    DIGEST = lib.CORE_DIGEST
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A log entry. `value` is the result, vector, guest time or channel."""
+
+    kind: Kind
+    count: InstructionCount
+    value: int
+    payload: bytes
+
+
+@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error), error=0xFFFFFFFF)  # type: ignore[untyped-decorator]
+def python_port_read(handle: Any, port: int, size: int) -> int:
+    """Answer a port read of the guest."""
+    return ffi.from_handle(handle).port_read(port, size)  # type: ignore[no-any-return]
+
+
+@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error))  # type: ignore[untyped-decorator]
+def python_port_write(handle: Any, port: int, size: int, value: int) -> None:
+    """Take a port write of the guest."""
+    ffi.from_handle(handle).port_write(port, size, value)
+
+
+@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error), error=-1)  # type: ignore[untyped-decorator]
+def python_acknowledge(handle: Any) -> int:
+    """Return the vector of the interrupt that the CPU takes."""
+    return ffi.from_handle(handle).acknowledge()  # type: ignore[no-any-return]
+
+
+_CALLBACKS = ffi.new(
+    "CoreCallbacks *", [lib.python_port_read, lib.python_port_write, lib.python_acknowledge]
+)
+
+
+class Cpu:
+    """A guest CPU and its memory of `memory_bytes`, a multiple of the page size.
+
+    Raises EngineError if the engine is not the one that ftvm is built for,
+    HostError if the host has no memory.
+    """
+
+    _tested = False
+    _running: list["Cpu"] = []  # noqa: RUF012  a stack of nested runs, shared on purpose
+
+    def __init__(
+        self,
+        memory_bytes: int,
+        *,
+        port_read: Callable[[int, int], int],
+        port_write: Callable[[int, int, int], None],
+        acknowledge: Callable[[], int],
+    ) -> None:
+        error = ffi.new("char[]", _ERROR_BYTES)
+        if not Cpu._tested:
+            if lib.core_selftest(error, _ERROR_BYTES):
+                raise EngineError(f"self-test of the CPU engine: {ffi.string(error).decode()}")
+            Cpu._tested = True
+        self.port_read = port_read
+        self.port_write = port_write
+        self.acknowledge = acknowledge
+        self.memory_bytes = memory_bytes
+        self._handle = ffi.new_handle(self)
+        core = lib.core_new(memory_bytes, self._handle, _CALLBACKS[0], error, _ERROR_BYTES)
+        if not core:
+            raise HostError(ffi.string(error).decode())
+        self._core = ffi.gc(core, lib.core_free)
+        self._callback_error: BaseException | None = None
+        self._payload = ffi.new("uint8_t[]", _PAYLOAD_BYTES)
+        self._event = ffi.new("CoreEvent *")
+        self._buffer = ffi.new("uint8_t[]", 1 << 16)
+        self.memory = ffi.buffer(lib.core_memory(self._core), memory_bytes)
+
+    @staticmethod
+    def failed_callback(error: BaseException) -> None:
+        """Keep what a device raised until the run it happened in has ended."""
+        cpu = Cpu._running[-1]
+        if cpu._callback_error is None:
+            cpu._callback_error = error
+        lib.core_attention(cpu._core)
+
+    # --- running ---
+
+    def run(self, until: InstructionCount, deadline: Nanoseconds) -> Reason:
+        """Run up to count `until`, exactly; `deadline` is in `host_ns` time."""
+        Cpu._running.append(self)
+        try:
+            reason = Reason(lib.core_run(self._core, until, deadline))
+        finally:
+            Cpu._running.pop()
+        if self._callback_error is not None:
+            error, self._callback_error = self._callback_error, None
+            raise error
+        if reason is Reason.ENGINE_ERROR:
+            raise EngineError(self.error)
+        return reason
+
+    def attention(self) -> None:
+        """Make `run` return soon; from any thread."""
+        lib.core_attention(self._core)
+
+    def stop_after_port(self) -> None:
+        """From a device's write: make `run` return right behind this instruction."""
+        lib.core_stop_after_port(self._core)
+
+    def set_interrupt_line(self, level: bool) -> None:
+        """Set the level of the CPU's INTR input."""
+        lib.core_set_interrupt_line(self._core, level)
+
+    @property
+    def count(self) -> InstructionCount:
+        """Engine steps so far; in a device's method, those before this access."""
+        return InstructionCount(lib.core_count(self._core))
+
+    @count.setter
+    def count(self, count: InstructionCount) -> None:
+        lib.core_set_count(self._core, count)
+
+    def set_uncounted(self) -> None:
+        """Run without counting from here on, to measure what counting costs."""
+        lib.core_set_uncounted(self._core)
+
+    @property
+    def error(self) -> str:
+        """What the core says of its last failure."""
+        return ffi.string(lib.core_error(self._core)).decode()  # type: ignore[no-any-return]
+
+    @property
+    def halted_for_good(self) -> bool:
+        """Whether the guest halted with interrupts off: nothing can wake it."""
+        registers = self.registers
+        return bool(registers.halted) and not registers.eflags & INTERRUPT_FLAG
+
+    # --- results and the log ---
+
+    def set_mode(self, mode: Mode) -> None:
+        """Choose where results come from; an earlier log in the core is dropped."""
+        lib.core_set_mode(self._core, mode)
+
+    def clock(self) -> Nanoseconds:
+        """Guest time as a logged result, for devices."""
+        return Nanoseconds(lib.core_clock(self._core))
+
+    def guest_ns(self) -> Nanoseconds:
+        """Guest time now, not logged: to decide when a timer event is due."""
+        return Nanoseconds(lib.core_guest_ns(self._core))
+
+    def host_ns(self) -> Nanoseconds:
+        """The host's monotonic time, in which `run` takes its deadline."""
+        return Nanoseconds(lib.core_host_ns(self._core))
+
+    @property
+    def last_time(self) -> Nanoseconds:
+        """The last guest time that was given to the guest, a device or an event."""
+        return Nanoseconds(lib.core_last_time(self._core))
+
+    def set_timer(self, due: Nanoseconds) -> None:
+        """Make `run` return TIMER_DUE once guest time has reached `due`."""
+        lib.core_set_timer(self._core, due)
+
+    def set_guest_ns(self, now: Nanoseconds) -> None:
+        """Let guest time go on from `now`."""
+        lib.core_set_guest_ns(self._core, now)
+
+    def log_event(self, kind: Kind, value: int, payload: bytes = b"") -> None:
+        """Log an event that is applied at the current count."""
+        lib.core_log_event(self._core, kind, value, payload, len(payload))
+
+    def log_take(self) -> bytes:
+        """Return the encoded entries recorded since the last call."""
+        pending = lib.core_log_pending(self._core)
+        if pending > len(self._buffer):
+            self._buffer = ffi.new("uint8_t[]", pending)
+        taken = lib.core_log_take(self._core, self._buffer, len(self._buffer))
+        return bytes(ffi.buffer(self._buffer, taken))
+
+    def log_put(self, entries: bytes) -> int:
+        """Give entries to replay; returns how many bytes there was room for."""
+        return int(lib.core_log_put(self._core, entries, len(entries)))
+
+    @property
+    def log_pending(self) -> int:
+        """Bytes of entries recorded and not taken, or given and not replayed."""
+        return int(lib.core_log_pending(self._core))
+
+    @property
+    def log_entries(self) -> int:
+        """Entries recorded or replayed so far."""
+        return int(lib.core_log_entries(self._core))
+
+    @property
+    def log_bases(self) -> tuple[int, int]:
+        """Count and time that the next entry's differences refer to."""
+        count, time = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        lib.core_log_bases(self._core, count, time)
+        return count[0], time[0]
+
+    @log_bases.setter
+    def log_bases(self, bases: tuple[int, int]) -> None:
+        lib.core_set_log_bases(self._core, *bases)
+
+    def set_mark(self, count: InstructionCount) -> None:
+        """Allow a replay to run up to `count`: every entry before it is here."""
+        lib.core_set_mark(self._core, count)
+
+    def next_event(self) -> Entry | None:
+        """Take the event that is due at the current count; None if none is."""
+        event = self._event
+        if not lib.core_next_event(self._core, event, self._payload, _PAYLOAD_BYTES):
+            return None
+        payload = bytes(ffi.buffer(self._payload, event.payload_length))
+        return Entry(Kind(event.kind), InstructionCount(event.count), event.value, payload)
+
+    # --- state ---
+
+    @property
+    def registers(self) -> Any:
+        """The CPU's state, a `CoreCpu` of api.h; a copy."""
+        registers = ffi.new("CoreCpu *")
+        lib.core_get_cpu(self._core, registers)
+        return registers
+
+    @registers.setter
+    def registers(self, registers: Any) -> None:
+        lib.core_set_cpu(self._core, registers)
+
+    @property
+    def register_bytes(self) -> bytes:
+        """The CPU's state as bytes, equal for equal states."""
+        return bytes(ffi.buffer(self.registers))
+
+    @register_bytes.setter
+    def register_bytes(self, state: bytes) -> None:
+        registers = ffi.new("CoreCpu *")
+        ffi.buffer(registers)[:] = state
+        self.registers = registers
+
+    def write_memory(self, address: GuestPhysical, data: bytes) -> None:
+        """Write guest memory from outside; translated code there is dropped."""
+        self.memory[address : address + len(data)] = data
+        lib.core_memory_written(self._core, address, len(data))
+
+    def hash_memory(self) -> int:
+        """Return the 64-bit hash of all memory."""
+        return int(lib.core_hash_memory(self._core))
+
+    def dirty_pages(self) -> list[int]:
+        """Return the numbers of pages written since the last `synchronize`."""
+        pages = ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
+        found = lib.core_dirty_pages(self._core, pages, len(pages))
+        return list(pages[0:found])
+
+    def synchronize(self) -> None:
+        """Make what follows independent of what went before; see state.c."""
+        lib.core_synchronize(self._core)
+
+
+REGISTER_BYTES: Final = ffi.sizeof("CoreCpu")
+
+
+def decode_entries(
+    data: bytes, bases: tuple[int, int] = (0, 0)
+) -> Iterator[tuple[Entry, int, tuple[int, int]]]:
+    """Yield each entry of `data`, the offset behind it, and the bases for the next.
+
+    Stops before an entry that is not whole. Raises ValueError, saying at which
+    byte, where there is none.
+    """
+    source = ffi.from_buffer("uint8_t[]", data)
+    count, time = ffi.new("uint64_t *", bases[0]), ffi.new("uint64_t *", bases[1])
+    event = ffi.new("CoreEvent *")
+    at = 0
+    while at < len(data):
+        used = lib.core_log_decode(source + at, len(data) - at, count, time, event)
+        if used < 0:
+            raise ValueError(f"byte {at} begins no log entry")
+        if used == 0:
+            return
+        start = at + event.payload_offset
+        payload = data[start : start + event.payload_length]
+        at += used
+        entry = Entry(Kind(event.kind), InstructionCount(event.count), event.value, payload)
+        yield entry, at, (count[0], time[0])
+
+
+def encode_entry(entry: Entry, bases: tuple[int, int]) -> tuple[bytes, tuple[int, int]]:
+    """Return the entry's bytes and the bases for the next one.
+
+    Raises ValueError if count or time lie before the bases, or value or
+    payload are none that the kind can have.
+    """
+    count, time = ffi.new("uint64_t *", bases[0]), ffi.new("uint64_t *", bases[1])
+    event = ffi.new("CoreEvent *")
+    event.kind, event.count, event.value = int(entry.kind), entry.count, entry.value
+    event.payload_length = len(entry.payload)
+    into = ffi.new("uint8_t[]", 64 + len(entry.payload))
+    used = lib.core_log_encode(into, len(into), count, time, event, entry.payload)
+    if used == 0:
+        raise ValueError(f"no log entry can say {entry} behind count {bases[0]}, time {bases[1]}")
+    return bytes(ffi.buffer(into, used)), (count[0], time[0])

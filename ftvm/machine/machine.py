@@ -1,0 +1,265 @@
+"""The deterministic PC: one CPU, memory, and devices on a port bus.
+
+Everything that reaches the guest from outside enters here, by two ways:
+results, which the guest asks for (`Cpu`), and events, input and timer expiry,
+which come between two instructions and are logged with their count. A machine
+that replays takes both from the log instead, and `run` applies what is due.
+
+What leaves the guest is kept with its count until `take_outputs`; whether it
+may be let out, replication decides.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from ftvm.errors import DivergenceError
+from ftvm.machine.boot.plan import BootPlan, SegmentRegister
+from ftvm.machine.bus import PortBus, TimedDevice
+from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
+from ftvm.machine.devices.cmos import Cmos
+from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pit8254 import Pit8254
+from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.plain import encode_plain
+from ftvm.units import InstructionCount, Nanoseconds
+
+CONSOLE = 0
+"""Channel number of the serial console, COM1."""
+
+DIGEST_BYTES = 16
+
+# The engine's summary of CR0 and the segments: 32-bit code and stack, protected
+# mode, all bases 0 (HF_CS32 | HF_SS32 | HF_PE).
+FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
+
+# IRQ lines of an AT-compatible PC.
+PIT_IRQ, COM1_IRQ, RTC_IRQ = 0, 4, 8
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What two machines must have in common to be replicas.
+
+    ``memory_bytes`` is a multiple of the page size; ``epoch_s`` is the date at
+    guest time 0, in seconds since 1970-01-01 UTC.
+    """
+
+    memory_bytes: int
+    epoch_s: int
+
+
+@dataclass(frozen=True)
+class Output:
+    """Bytes that the guest sent out on a channel, by the count of the instruction."""
+
+    count: InstructionCount
+    channel: int
+    data: bytes
+
+
+class Machine:
+    """A PC made of a configuration; `boot` or `restore` gives it something to run."""
+
+    def __init__(self, config: MachineConfig) -> None:
+        self.config = config
+        self.bus = PortBus()
+        self.cpu = Cpu(
+            config.memory_bytes,
+            port_read=self.bus.read,
+            port_write=self._port_write,
+            acknowledge=lambda: self._pic.acknowledge(),
+        )
+        self._pic = PicPair(intr=self.cpu.set_interrupt_line)
+        self._uart = Uart16550(irq=self._pic.irq(COM1_IRQ), output=self._console_output)
+        pit = Pit8254(irq=self._pic.irq(PIT_IRQ), clock=self.cpu.clock)
+        cmos = Cmos(
+            irq=self._pic.irq(RTC_IRQ),
+            clock=self.cpu.clock,
+            epoch_s=config.epoch_s,
+            memory_bytes=config.memory_bytes,
+        )
+        self._timed: tuple[TimedDevice, ...] = (pit, cmos)
+        self._timed_ports = frozenset(p for d in self._timed for span in d.ports for p in span)
+        for device in (self._pic, self._uart, pit, cmos, DebugExit(exit=self._exit), PostPort()):
+            self.bus.attach(device)
+        self.mode = Mode.SOLO
+        self.exit_value: int | None = None
+        """What the guest wrote to port 0xf4; None as long as it did not."""
+        self.digest = bytes(DIGEST_BYTES)
+        """The newest link of the chain of checkpoint digests."""
+        self.input_bytes = 0
+        """Console bytes that the guest's UART was given so far."""
+        self._outputs: list[Output] = []
+
+    # --- what the devices are handed ---
+
+    def _port_write(self, port: int, size: int, value: int) -> None:
+        self.bus.write(port, size, value)
+        if port in self._timed_ports:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        due = self.next_deadline()
+        self.cpu.set_timer(NEVER if due is None else due)
+
+    def _console_output(self, data: bytes) -> None:
+        if not self._outputs and self.mode is not Mode.REPLAY:
+            self.cpu.attention()
+        self._outputs.append(Output(self.cpu.count, CONSOLE, data))
+
+    def _exit(self, value: int) -> None:
+        self.exit_value = value
+        self.cpu.stop_after_port()
+
+    # --- running ---
+
+    def boot(self, plan: BootPlan) -> None:
+        """Put the image in memory and the CPU at its entry. Only on a new machine."""
+        for address, data in plan.segments:
+            self.cpu.write_memory(address, data)
+        registers = self.cpu.registers
+        start = plan.registers
+        registers.gpr = [start.eax, 0, 0, start.ebx, 0, 0, 0, 0]
+        registers.hflags = FLAT_HFLAGS
+        registers.eip, registers.eflags = start.eip, start.eflags
+        registers.cr[0], registers.cr[4] = start.cr0, 0
+        registers.gdt.base, registers.gdt.limit = start.gdt_base, start.gdt_limit
+        for index in range(6):  # ES CS SS DS FS GS
+            _set_segment(registers.segments[index], start.code if index == 1 else start.data)
+        self.cpu.registers = registers
+
+    @property
+    def count(self) -> InstructionCount:
+        """Engine steps since reset: instructions, and iterations of REP."""
+        return self.cpu.count
+
+    def run(self, until: InstructionCount = FOREVER, deadline: Nanoseconds = NEVER) -> Reason:
+        """Run to count `until` exactly, or until something else needs the caller.
+
+        ``deadline`` is in `Cpu.host_ns` time. Timers of the guest's devices
+        that come due are served on the way; a replaying machine applies the
+        events of its log instead. An exit of the guest shows as ATTENTION
+        with `exit_value` set. Raises DivergenceError if the log does not fit.
+        """
+        while self.exit_value is None:
+            reason = self.cpu.run(until, deadline)
+            if reason is Reason.DIVERGED:
+                raise DivergenceError(self.cpu.error)
+            if reason is Reason.EVENT:
+                self._replay_event()
+            elif reason is Reason.TIMER_DUE:
+                self._timer()
+            else:
+                return reason
+        return Reason.ATTENTION
+
+    def _replay_event(self) -> None:
+        entry = self.cpu.next_event()
+        if entry is None:
+            raise DivergenceError(self.cpu.error)
+        if entry.kind is Kind.TIMER:
+            self._advance(Nanoseconds(entry.value))
+        elif entry.kind is Kind.INPUT:
+            self._receive(entry.payload)
+        else:
+            self._check(entry)
+
+    def _check(self, entry: Entry) -> None:
+        if self._link() != entry.payload:
+            raise DivergenceError(
+                f"the digest at count {entry.count} is {self.digest.hex()}, "
+                f"and the log says {entry.payload.hex()}"
+            )
+
+    # --- events ---
+
+    def input(self, data: bytes) -> None:
+        """The console sends `data` (at most 64 KiB) to the guest."""
+        self.cpu.log_event(Kind.INPUT, CONSOLE, data)
+        self._receive(data)
+
+    def _timer(self) -> None:
+        now = self.cpu.guest_ns()
+        self.cpu.log_event(Kind.TIMER, now)
+        self._advance(now)
+
+    def next_deadline(self) -> Nanoseconds | None:
+        """Guest time at which a device wants to act next; a halted guest sleeps until then."""
+        deadlines = [d for device in self._timed if (d := device.deadline()) is not None]
+        return min(deadlines, default=None)
+
+    def _advance(self, now: Nanoseconds) -> None:
+        for device in self._timed:
+            device.advance(now)
+        self._set_timer()
+
+    def _receive(self, data: bytes) -> None:
+        self.input_bytes += len(data)
+        self._uart.receive(data)
+
+    @property
+    def input_queued(self) -> int:
+        """Console bytes that wait because the guest has not read those before."""
+        return self._uart.queued
+
+    def take_outputs(self) -> list[Output]:
+        """Return what the guest sent out since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    # --- modes ---
+
+    def record(self) -> None:
+        """Log results and events from here on."""
+        self.mode = Mode.RECORD
+        self.cpu.set_mode(Mode.RECORD)
+
+    def replay(self) -> None:
+        """Take results and events from the log from here on."""
+        self.mode = Mode.REPLAY
+        self.cpu.set_mode(Mode.REPLAY)
+
+    def go_live(self, mode: Mode) -> None:
+        """Stop replaying: inputs come from the world, time goes on from the last logged."""
+        last = self.cpu.last_time
+        self.mode = mode
+        self.cpu.set_mode(mode)
+        self.cpu.set_guest_ns(last)
+        self._set_timer()
+
+    # --- digests ---
+
+    def state_digest(self) -> bytes:
+        """Digest of registers, memory, devices and count, as they are now.
+
+        Shape: 16 bytes, BLAKE2b. Equal for equal machines, in any process.
+        """
+        state = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        state.update(self.count.to_bytes(8, "little"))
+        state.update(self.cpu.register_bytes)
+        state.update(self.cpu.hash_memory().to_bytes(8, "little"))
+        state.update(encode_plain(self.bus.state()))
+        return state.digest()
+
+    def _link(self) -> bytes:
+        chain = hashlib.blake2b(self.digest + self.state_digest(), digest_size=DIGEST_BYTES)
+        self.digest = chain.digest()
+        self.cpu.synchronize()
+        return self.digest
+
+    def checkpoint(self) -> bytes:
+        """Chain a digest of the state to those before, and log it.
+
+        The replica computes the same at the same count, or has diverged. Both
+        start from an empty TLB behind it.
+        """
+        digest = self._link()
+        self.cpu.log_event(Kind.DIGEST, 0, digest)
+        return digest
+
+
+def _set_segment(target: object, source: SegmentRegister) -> None:
+    target.selector, target.base = source.selector, source.base  # type: ignore[attr-defined]
+    target.limit, target.flags = source.limit, source.descriptor_high  # type: ignore[attr-defined]
