@@ -15,7 +15,7 @@ typedef struct Core Core;
 /* Why core_run() returned. */
 typedef enum CoreReason {
     CORE_TARGET,      /* the instruction count asked for is reached, exactly */
-    CORE_ATTENTION,   /* core_attention() was called, here or by a device */
+    CORE_ATTENTION,   /* core_attention() was called, or the wake descriptor is readable */
     CORE_DEADLINE,    /* the host's clock passed the deadline given */
     CORE_TIMER_DUE,   /* live: guest time passed what core_set_timer() said */
     CORE_HALTED,      /* HLT, and no interrupt can be taken now */
@@ -96,6 +96,8 @@ const char *core_error(const Core *core);
 /* Running. */
 CoreReason core_run(Core *core, uint64_t until_count, uint64_t deadline_ns);
 void core_attention(Core *core);
+void core_set_wake(Core *core, int descriptor);
+void core_set_entry_stop(Core *core, uint64_t entries);
 void core_stop_after_port(Core *core);
 void core_set_interrupt_line(Core *core, bool level);
 uint64_t core_count(const Core *core);

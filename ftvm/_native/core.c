@@ -101,7 +101,8 @@ Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, cha
     core->handle = handle;
     core->callbacks = callbacks;
     clock_start(&core->clock);
-    core->timer_ns = UINT64_MAX;
+    core->timer_ns = core->entry_stop = UINT64_MAX;
+    core->wake_descriptor = -1;
     uc_err engine_error = open_engine(core, memory_bytes);
     if (engine_error != UC_ERR_OK) {
         snprintf(error, error_bytes, "the CPU engine does not start: %s",

@@ -72,6 +72,7 @@ struct Core {
     CoreReason reason;
     bool uncounted, stopping, stop_after_port, failed, shutdown;
     atomic_bool attention;
+    int wake_descriptor;
 
     /* Interrupts. */
     bool interrupt_line, inject;
@@ -85,7 +86,7 @@ struct Core {
     CoreEvent next_event;
     bool has_next_event;
     uint64_t mark;
-    uint64_t entries;
+    uint64_t entries, entry_stop;
     char error[160];
 
     /* Guest time: host clock plus an offset, never backwards. */

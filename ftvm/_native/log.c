@@ -207,6 +207,8 @@ void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const
     make_room(&core->log, ENTRY_MAX_HEAD + (size_t)length);
     core->log.end += encode(core->log.bytes + core->log.end, &core->written, &event, payload);
     core->entries++;
+    if (core->entries == core->entry_stop)
+        core_attention(core);
     if (!log_room(core))
         core_stop_soon(core);
 }
@@ -297,6 +299,8 @@ bool log_take(Core *core, CoreEvent *entry) {
     if (entry->kind > CORE_CLOCK)
         core->has_next_event = false;
     core->entries++;
+    if (core->entries == core->entry_stop)
+        core_attention(core);
     if (entry->kind == CORE_TIMER || entry->kind == CORE_TSC || entry->kind == CORE_CLOCK)
         core->last_time_ns = entry->value;
     return true;

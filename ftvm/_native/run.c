@@ -12,6 +12,7 @@
  */
 #include "core.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -60,6 +61,26 @@ void core_attention(Core *core) {
     atomic_store_explicit(&core->attention, true, memory_order_release);
     if (core == core_running)
         core_stop_soon(core);
+}
+
+/* A descriptor that, when readable, makes core_run() return CORE_ATTENTION
+ * within a few slices; -1 for none. */
+void core_set_wake(Core *core, int descriptor)
+{
+    core->wake_descriptor = descriptor;
+}
+
+/* Calls for attention once so many entries are recorded or taken in all. */
+void core_set_entry_stop(Core *core, uint64_t entries)
+{
+    core->entry_stop = entries;
+}
+
+static bool woken(const Core *core)
+{
+    struct pollfd wake = {core->wake_descriptor, POLLIN, 0};
+
+    return core->wake_descriptor >= 0 && poll(&wake, 1, 0) > 0;
 }
 
 /* From a device's port_write(): core_run() returns CORE_ATTENTION with the
@@ -204,6 +225,8 @@ static bool look_around(Core *core) {
         core->reason = CORE_DEADLINE;
     else if (!log_room(core))
         core->reason = CORE_LOG_FULL;
+    else if (woken(core))
+        core->reason = CORE_ATTENTION;
     else
         return false;
     return true;

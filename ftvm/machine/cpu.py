@@ -159,6 +159,14 @@ class Cpu:
         """Make `run` return soon; from any thread."""
         lib.core_attention(self._core)
 
+    def set_wake(self, descriptor: int) -> None:
+        """Make `run` return soon when `descriptor` is readable; -1 for none."""
+        lib.core_set_wake(self._core, descriptor)
+
+    def set_entry_stop(self, entries: int) -> None:
+        """Make `run` return once `log_entries` has reached `entries`."""
+        lib.core_set_entry_stop(self._core, entries)
+
     def stop_after_port(self) -> None:
         """From a device's write: make `run` return right behind this instruction."""
         lib.core_stop_after_port(self._core)
