@@ -8,6 +8,7 @@ instruction.
 """
 
 from collections import deque
+from dataclasses import replace
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.arbitration import Arbiter, Lost, Outcome
@@ -117,11 +118,14 @@ class BackupProtocol:
         """When to call `tick` next, at the latest; None for never."""
         if self.over:
             return None
+        times = [self.console.deadline()]
         if self._arbiter is not None:
-            return self._arbiter.deadline()
-        if self._pulse is not None:
-            return self._pulse.deadline()
-        return self._greet_until
+            times.append(self._arbiter.deadline())
+        elif self._pulse is not None:
+            times.append(self._pulse.deadline())
+        elif self._link is not None:
+            times.append(self._greet_until)
+        return min((time for time in times if time is not None), default=None)
 
     # --- connections -------------------------------------------------------------------
 
@@ -133,10 +137,10 @@ class BackupProtocol:
         self._greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
         self._events.append(Send(link, self._hello()))
 
-    def console_connected(self, link: Link) -> None:
+    def console_connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a connection on the console channel; it is served once this node is live."""
         if not self.over:
-            self.console.connected(link)
+            self.console.connected(link, now)
 
     def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from any connection; those of a connection that is gone are ignored."""
@@ -177,7 +181,8 @@ class BackupProtocol:
         """Note that the machine took, from the log, all input before `offset`."""
         stream = self.console.inputs[channel]
         stream.consume(offset, count, self.mark.position)
-        stream.settle(None)
+        # Where this log came from it was safe, or will be when this node is all there is.
+        stream.settle(lambda _count, _position: True)
 
     def executed(self, count: InstructionCount, position: LogPosition, now: Nanoseconds) -> None:
         """Note that the machine has executed `count` instructions and used log to `position`."""
@@ -241,12 +246,14 @@ class BackupProtocol:
         takeover = Takeover(
             self.generation, self.count, self.position, self.console, self._exited, self._events
         )
-        return PrimaryProtocol(self._identity, self._settings, self._channels, takeover)
+        identity = replace(self._identity, run=self.console.run)
+        return PrimaryProtocol(identity, self._settings, self._channels, takeover)
 
     def tick(self, now: Nanoseconds) -> None:
         """Do what has fallen due."""
         if self.over:
             return
+        self.console.tick(now)
         if self._arbiter is not None:
             if (question := self._arbiter.tick(now)) is not None:
                 self._events.append(question)

@@ -25,15 +25,16 @@ from ftvm.replication.messages import (
 )
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.streams import InputStream, OutputStream
-from ftvm.units import Generation, StreamOffset
+from ftvm.units import Generation, Nanoseconds, StreamOffset
 
 
 @dataclass
 class _Console:
     """One connection from an endpoint."""
 
+    greet_until: Nanoseconds
+    name: str = ""
     decoder: FrameDecoder = field(default_factory=FrameDecoder.for_console)
-    greeted: bool = False
     exit_sent: bool = False
     have: dict[Channel, StreamOffset] = field(default_factory=dict)
     """Output the endpoint said it had when it greeted."""
@@ -58,6 +59,7 @@ class ConsoleService:
     ) -> None:
         """Begin as a backup's service, with empty streams for `channels`."""
         self._identity = identity
+        self._settings = settings
         self._emit = emit
         self._links: dict[Link, _Console] = {}
         self._attached: Link | None = None
@@ -82,9 +84,10 @@ class ConsoleService:
         wanted = any(stream.wanted for stream in self.outputs.values())
         return self._exit is not None and (self.exit_confirmed or not wanted)
 
-    def connected(self, link: Link) -> None:
-        """Take a new connection; the endpoint speaks first."""
-        self._links[link] = _Console()
+    def connected(self, link: Link, now: Nanoseconds) -> None:
+        """Take a new connection; the endpoint speaks first, and in time."""
+        greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
+        self._links[link] = _Console(greet_until)
 
     def owns(self, link: Link) -> bool:
         """Whether `link` is one of the console connections."""
@@ -95,6 +98,17 @@ class ConsoleService:
         self._links.pop(link, None)
         if self._attached == link:
             self._attached = None
+
+    def deadline(self) -> Nanoseconds | None:
+        """When `tick` has something to do."""
+        times = [console.greet_until for console in self._links.values() if not console.name]
+        return min(times, default=None)
+
+    def tick(self, now: Nanoseconds) -> None:
+        """Drop whoever has not greeted in time."""
+        for link, console in list(self._links.items()):
+            if not console.name and now >= console.greet_until:
+                self._drop(link, "no greeting in time")
 
     def receive(self, link: Link, data: bytes) -> None:
         """Take bytes from an endpoint; whatever is wrong with them ends that connection only."""
@@ -143,7 +157,7 @@ class ConsoleService:
             self._send(Goodbye(reason, status, DETAIL.fit(detail)))
 
     def _take(self, link: Link, console: _Console, message: Message) -> None:
-        if not console.greeted:
+        if not console.name:
             if not isinstance(message, ConsoleHello):
                 raise ProtocolError(f"{type(message).__name__} before a greeting")
             self._take_hello(link, console, message)
@@ -171,9 +185,14 @@ class ConsoleService:
             raise ProtocolError(f"a console greets as {hello.role.name.lower()}")
         if hello.run not in (self.run, RUN_UNKNOWN) and self.run != RUN_UNKNOWN:
             raise ProtocolError(f"console of run {hello.run.hex()}, this is {self.run.hex()}")
+        if not hello.node:
+            raise ProtocolError("a console greets without a name")
         if self._attached is not None:
-            self._drop(self._attached, f"console {hello.node} took over")
-        console.greeted = True
+            why = f"console {hello.node} took over"
+            if hello.node != self._links[self._attached].name:
+                self._send(Goodbye(Reason.REPLACED, 0, why))
+            self._drop(self._attached, why)
+        console.name = hello.node
         console.have = {c: offset for c, offset in hello.offsets if c in self.outputs}
         self._attached = link
         self._emit(ConsoleAttached(link, hello.node))

@@ -15,6 +15,7 @@ from ftvm.replication.events import (
     Close,
     Contradiction,
     ContradictionKind,
+    Dismissed,
     Event,
     GuestExited,
     Link,
@@ -113,7 +114,8 @@ class ConsoleEndpoint:
         """Begin with no connection.
 
         With a `run`, the endpoint is there from the run's beginning and counts
-        from 0; without, it joins wherever it finds the run.
+        from 0; without, it joins wherever it finds the run. `name` must differ
+        from that of any other console, lest one drive the other out in silence.
         `input_bytes_max` must be less than the nodes'
         `Settings.input_unconsumed_bytes_max`, `tail_bytes_max` more than their
         `output_unreceived_bytes_max`.
@@ -216,6 +218,8 @@ class ConsoleEndpoint:
         if node.automaton.state is LinkState.GREETING:
             raise ProtocolError(f"{type(message).__name__} before a greeting")
         if isinstance(message, Goodbye):
+            if message.reason is Reason.REPLACED:
+                self._events.append(Dismissed(message.detail))
             self._drop(link, message.detail or "node left")
             return
         if node.automaton.state is not LinkState.ATTACHED:

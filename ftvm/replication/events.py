@@ -219,6 +219,13 @@ class GuestExited(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed(Event):
+    """Another console has taken over; connecting again would take it back."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contradiction(Event):
     """The replicas contradicted each other; fault tolerance has failed."""
 

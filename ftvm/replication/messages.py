@@ -59,6 +59,8 @@ class Reason(IntEnum):
     """Somebody asked for it."""
     REFUSED = 3
     """The greeting does not fit; nothing was begun."""
+    REPLACED = 4
+    """Another console has taken over; do not come back unasked."""
 
 
 RoleField: TypeAlias = Annotated[Role, Choice(Role)]

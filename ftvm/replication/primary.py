@@ -196,8 +196,9 @@ class PrimaryProtocol:
     def deadline(self) -> Nanoseconds | None:
         """When to call `tick` next, at the latest; None for never."""
         times = [candidate.greet_until for candidate in self._candidates.values()]
-        if (retry_at := self._arbiter.deadline()) is not None:
-            times.append(retry_at)
+        for other in (self._arbiter.deadline(), self.console.deadline()):
+            if other is not None:
+                times.append(other)
         if self._backup is not None:
             times.append(self._backup.pulse.deadline())
             if (stalls_at := self.lockstep.stalls_at(self._settings.stall_timeout_ns)) is not None:
@@ -228,10 +229,10 @@ class PrimaryProtocol:
             greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
             self._candidates[link] = _Candidate(greet_until, FrameDecoder.for_logging())
 
-    def console_connected(self, link: Link) -> None:
+    def console_connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a connection on the console channel."""
         if not self.over:
-            self.console.connected(link)
+            self.console.connected(link, now)
 
     def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from any connection; those of a connection that is gone are ignored."""
@@ -309,6 +310,7 @@ class PrimaryProtocol:
         """Do what has fallen due."""
         if self.over:
             return
+        self.console.tick(now)
         if (question := self._arbiter.tick(now)) is not None:
             self._events.append(question)
         for link, candidate in list(self._candidates.items()):
@@ -418,28 +420,32 @@ class PrimaryProtocol:
 
     # --- inside: the outside world -----------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Let out what may leave by now: the output rule."""
+    def _may_leave(self, count: InstructionCount, position: LogPosition) -> bool:
+        """Whether what was done at (count, position) may be seen outside: the output rule."""
         if self.state is PrimaryState.SOLO:
-            mark = None
-        elif self.state is PrimaryState.PAIRED:
-            mark = self.lockstep.acknowledged
-        else:
-            return
+            return True
+        return self.state is PrimaryState.PAIRED and self.lockstep.acknowledged.covers(
+            count, position
+        )
+
+    def _settle(self) -> None:
+        """Let out what may leave by now."""
+        alone = self.state is PrimaryState.SOLO
+        acknowledged = None if alone else self.lockstep.acknowledged.count
         for channel, stream in self.console.outputs.items():
-            for piece in stream.release(mark):
+            for piece in stream.release(self._may_leave):
                 data = stream.read(piece.start, piece.end)
                 self._events.append(
                     OutputReleased(
                         channel, self.generation, piece.start, data, piece.count, piece.position,
-                        None if mark is None else mark.count,
+                        acknowledged,
                     )
                 )  # fmt: skip
         for channel, stream_in in self.console.inputs.items():
-            if stream_in.settle(mark):
+            if stream_in.settle(self._may_leave):
                 self.console.consumed(channel)
         end = self._exited
-        if end is not None and (mark is None or mark.covers(end.count, self.position)):
+        if end is not None and self._may_leave(end.count, self.position):
             self.console.exited(replace(end, generation=self.generation))
         self.console.flush()
         self._look_at_console()

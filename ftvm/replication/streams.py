@@ -1,11 +1,15 @@
 """The guest's streams as a node keeps them: outputs until confirmed, inputs until consumed."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ftvm.errors import ProtocolError
-from ftvm.replication.messages import Channel, Mark
+from ftvm.replication.messages import Channel
 from ftvm.units import InstructionCount, LogPosition, StreamOffset
+
+Condition = Callable[[InstructionCount, LogPosition], bool]
+"""Whether what happened at an instruction, with its causes in the log before a position, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,10 @@ class OutputStream:
         self._held.append(Piece(start, self.produced, count, position))
         self._trim()
 
-    def release(self, mark: Mark | None) -> list[Piece]:
-        """Let go of what `mark` covers (None: of everything); return what was let go."""
+    def release(self, may_leave: Condition) -> list[Piece]:
+        """Let go of what may leave, in order; return what was let go."""
         pieces = []
-        while self._held and (
-            mark is None or mark.covers(self._held[0].count, self._held[0].position)
-        ):
+        while self._held and may_leave(self._held[0].count, self._held[0].position):
             piece = self._held.popleft()
             start = max(piece.start, self.start)
             if start < piece.end:
@@ -132,11 +134,9 @@ class InputStream:
         self.consumed = offset
         self.accepted = max(self.accepted, offset)
 
-    def settle(self, mark: Mark | None) -> bool:
-        """Make safe what `mark` covers (None: everything); return whether that was anything."""
+    def settle(self, is_safe: Condition) -> bool:
+        """Make safe what `is_safe` says; return whether that was anything new."""
         before = self.safe
-        while self._pending and (
-            mark is None or mark.covers(self._pending[0].count, self._pending[0].position)
-        ):
+        while self._pending and is_safe(self._pending[0].count, self._pending[0].position):
             self.safe = self._pending.popleft().end
         return self.safe > before

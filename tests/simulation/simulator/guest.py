@@ -1,0 +1,175 @@
+"""A guest of a few lines with everything that makes replication hard.
+
+It keeps a number and adds 1 for each `i`; every answer carries a byte of
+randomness, it ticks on its own, echoes input the moment it arrives (an output
+made by an event, not by an instruction), and sleeps until an event wakes it
+(so that events fall on a count where a mark was sent already). Whatever it
+puts out depends on all of its past: two runs that differ anywhere soon differ
+in their output.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Callable
+
+MASK = 0xFFFFFFFF
+EVENT = struct.Struct(">cI")
+DIGEST_EVERY = 32
+
+
+class DivergedError(Exception):
+    """The log does not fit the machine."""
+
+
+class ModelGuest:
+    """Lives on `draw` (then it writes its log) or, without, on a log that is fed to it."""
+
+    def __init__(self, draw: Callable[[], int] | None = None) -> None:
+        self.draw = draw
+        self.count = 0
+        self.number = 0
+        self.asleep = False
+        self.status: int | None = None
+        self.log = bytearray()
+        self.used = 0
+        self.output = bytearray()
+        self.taken = bytearray()
+        self.made: list[tuple[int, int, bytes]] = []
+        """Output since last looked at: count, log position, bytes."""
+        self.took: list[tuple[int, int, int]] = []
+        """Input taken since last looked at: offset, count, log position."""
+        self._mix = 1
+        self._fifo: deque[int] = deque()
+        self._printing: deque[int] = deque()
+
+    # --- live ------------------------------------------------------------------------
+
+    def go_live(self, draw: Callable[[], int]) -> None:
+        assert self.used == len(self.log)
+        self.draw = draw
+
+    def run(self, limit: int) -> None:
+        """Execute up to `limit`, or until it sleeps or ends."""
+        while self.count < limit and not self.asleep and self.status is None:
+            self._step()
+            if self.count % DIGEST_EVERY == 0:
+                self._append(EVENT.pack(b"D", self.count) + struct.pack(">I", self.digest()))
+
+    def inject(self, data: bytes) -> None:
+        self._append(EVENT.pack(b"I", self.count) + bytes([len(data)]) + data)
+        self._apply_input(data)
+
+    def tick(self) -> None:
+        assert self.draw is not None
+        value = self.draw()
+        self._append(EVENT.pack(b"T", self.count) + bytes([value]))
+        self._apply_timer(value)
+
+    # --- replay ----------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        self.log += data
+
+    def replay(self, limit: int) -> None:
+        """Execute the log up to `limit` and apply all events that fall there."""
+        while True:
+            while self._apply_event():
+                pass
+            if self.count >= limit:
+                return
+            if self.asleep or self.status is not None:
+                raise DivergedError(f"nothing to execute at {self.count}, before {limit}")
+            self._step()
+
+    def _apply_event(self) -> bool:
+        log, at = self.log, self.used
+        if at >= len(log) or log[at : at + 1] == b"R":
+            return False
+        kind, count = EVENT.unpack_from(log, at)
+        if count > self.count:
+            return False
+        if count < self.count:
+            raise DivergedError(f"event for {count} at {self.count}")
+        at += EVENT.size
+        if kind == b"I":
+            data = bytes(log[at + 1 : at + 1 + log[at]])
+            self.used = at + 1 + len(data)
+            self._apply_input(data)
+        elif kind == b"T":
+            self.used = at + 1
+            self._apply_timer(log[at])
+        else:
+            self.used = at + 4
+            if struct.unpack_from(">I", log, at)[0] != self.digest():
+                raise DivergedError(f"digest differs at {self.count}")
+        return True
+
+    # --- the machine -----------------------------------------------------------------
+
+    def digest(self) -> int:
+        state = (self._mix, self.number, len(self.output), len(self.taken), self.asleep)
+        total = 0
+        for part in (*state, *self._fifo, *self._printing):
+            total = (total * 31 + part + 1) & MASK
+        return total
+
+    def _step(self) -> None:
+        self.count += 1
+        self._mix = (self._mix * 1103515245 + 12345 + self.number) & MASK
+        if self._printing:
+            self._put(bytes([self._printing.popleft()]))
+        elif self._fifo:
+            key = self._fifo.popleft()
+            if key == ord("i"):
+                self.number += 1
+                random = self._result()
+                self._printing.extend(b"%d:%02x\n" % (self.number, random))
+            elif key == ord("q"):
+                self.status = self.number & 0xFF
+        elif self.count % 16 == 0:
+            self._printing.extend(b".%x" % (self._mix >> 28))
+        elif self.count % 8 == 0:
+            self._result()
+        elif self.count % 64 == 63:
+            self.asleep = True
+
+    def _result(self) -> int:
+        if self.draw is not None:
+            value = self.draw()
+            self._append(bytes([ord("R"), value]))
+        else:
+            entry = self.log[self.used : self.used + 2]
+            if len(entry) < 2 or entry[0] != ord("R"):
+                raise DivergedError(f"no result in the log at {self.count}")
+            self.used += 2
+            value = entry[1]
+        self._mix ^= value << 13
+        return value
+
+    def _apply_input(self, data: bytes) -> None:
+        self.asleep = False
+        self.taken += data
+        self._fifo.extend(data)
+        self.took.append((len(self.taken), self.count, self.used))
+        self._put(b"<%x" % (self._mix >> 28))
+
+    def _apply_timer(self, value: int) -> None:
+        self.asleep = False
+        self._mix ^= value << 21
+        self._put(b"t%x" % (self._mix >> 28))
+
+    def _append(self, entry: bytes) -> None:
+        self.log += entry
+        self.used += len(entry)
+
+    def _put(self, data: bytes) -> None:
+        self.output += data
+        self.made.append((self.count, self.used, data))
+
+
+def replayed(log: bytes, count: int) -> ModelGuest:
+    """One uninterrupted run by `log` to `count`."""
+    guest = ModelGuest()
+    guest.feed(log)
+    guest.replay(count)
+    return guest
