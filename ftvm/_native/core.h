@@ -85,7 +85,7 @@ struct Core {
     size_t scan; /* offset from log.begin of the first byte not scanned */
     CoreEvent next_event;
     bool has_next_event;
-    uint64_t mark;
+    uint64_t mark, horizon;
     uint64_t entries, entry_stop;
     char error[160];
 

@@ -132,11 +132,17 @@ static bool interrupts_open(const Core *core) {
            !(ENV_HFLAGS(core->env) & HFLAG_INHIBIT_IRQ);
 }
 
-static void replay_target(Core *core) {
+/* A replay may run to the newest mark; and to the next event or the last
+ * result in the buffer, because entries come in order, so none is missing
+ * before one that is there. */
+static void replay_target(Core *core)
+{
     log_scan(core);
-    core->target = core->until < core->mark ? core->until : core->mark;
-    if (core->has_next_event && core->next_event.count < core->target)
-        core->target = core->next_event.count;
+    if (core->has_next_event)
+        core->horizon = core->next_event.count;
+    else
+        core->horizon = core->scanned.count > core->mark ? core->scanned.count : core->mark;
+    core->target = core->until < core->horizon ? core->until : core->horizon;
 }
 
 static bool interrupt_due(const Core *core, uint64_t count) {
@@ -316,7 +322,7 @@ static bool reason_not_to_run(Core *core) {
     }
     if (atomic_load_explicit(&core->attention, memory_order_acquire))
         core->reason = CORE_ATTENTION;
-    else if (core->mode == CORE_REPLAY && count >= core->mark)
+    else if (core->mode == CORE_REPLAY && count >= core->horizon)
         core->reason = CORE_LOG_EMPTY;
     else if (!log_room(core))
         core->reason = CORE_LOG_FULL;

@@ -67,7 +67,7 @@ class Machine:
         self.bus = PortBus()
         self.cpu = Cpu(
             config.memory_bytes,
-            port_read=self.bus.read,
+            port_read=self._port_read,
             port_write=self._port_write,
             acknowledge=lambda: self._pic.acknowledge(),
         )
@@ -81,7 +81,14 @@ class Machine:
             memory_bytes=config.memory_bytes,
         )
         self._timed: tuple[TimedDevice, ...] = (pit, cmos)
-        self._timed_ports = frozenset(p for d in self._timed for span in d.ports for p in span)
+        # An access of up to four bytes reaches them from up to three ports below.
+        self._timed_ports = frozenset(
+            port - below
+            for device in self._timed
+            for span in device.ports
+            for port in span
+            for below in range(4)
+        )
         for device in (self._pic, self._uart, pit, cmos, DebugExit(exit=self._exit), PostPort()):
             self.bus.attach(device)
         self.mode = Mode.SOLO
@@ -89,11 +96,19 @@ class Machine:
         """What the guest wrote to port 0xf4; None as long as it did not."""
         self.digest = bytes(DIGEST_BYTES)
         """The newest link of the chain of checkpoint digests."""
+        self.links = 0
+        """How many links the chain has: digests made, or checked when replaying."""
         self.input_bytes = 0
         """Console bytes that the guest's UART was given so far."""
         self._outputs: list[Output] = []
 
     # --- what the devices are handed ---
+
+    def _port_read(self, port: int, size: int) -> int:
+        value = self.bus.read(port, size)
+        if port in self._timed_ports:  # reading the RTC's register C lets it tick on
+            self._set_timer()
+        return value
 
     def _port_write(self, port: int, size: int, value: int) -> None:
         self.bus.write(port, size, value)
@@ -246,6 +261,7 @@ class Machine:
     def _link(self) -> bytes:
         chain = hashlib.blake2b(self.digest + self.state_digest(), digest_size=DIGEST_BYTES)
         self.digest = chain.digest()
+        self.links += 1
         self.cpu.synchronize()
         return self.digest
 

@@ -1,0 +1,166 @@
+"""A guest as a node runs it: the machine, its limits of the moment, and its end.
+
+Knows when the machine has something to do, kills the process at crash points,
+and says what the guest's end means.
+"""
+
+import enum
+import os
+import signal
+import time
+from pathlib import Path
+
+from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
+from ftvm.machine.boot.multiboot1 import load
+from ftvm.machine.cpu import FOREVER, Mode, Reason
+from ftvm.machine.machine import Machine, MachineConfig, Output
+from ftvm.runtime.crash import CrashPoint
+from ftvm.units import InstructionCount, Nanoseconds
+
+CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
+"""Host time between two digests. Each empties the guest's TLB, which is what bounds it below."""
+
+INPUT_PIECE_BYTES = 4096
+
+
+class End(enum.IntEnum):
+    """How a guest ended; the number is the high part of the status on the wire."""
+
+    EXIT = 0
+    HALT = 1
+    TRIPLE_FAULT = 2
+
+
+def pack_end(end: End, value: int) -> int:
+    """Return the status that tells both, for the wire."""
+    return end << 8 | value
+
+
+def unpack_end(status: int) -> tuple[End, int]:
+    """Return how the guest ended and the exit status that it stands for."""
+    return End(status >> 8), status & 0xFF
+
+
+def read_image(path: Path) -> bytes:
+    """Read an image; HostError says what the host has against it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror}") from None
+
+
+def now_ns() -> Nanoseconds:
+    """Return the host's monotonic time, that all processes of a host share."""
+    return Nanoseconds(time.monotonic_ns())
+
+
+class Guest:
+    """A machine with an image in it."""
+
+    def __init__(
+        self, image: bytes, name: str, append: str, config: MachineConfig, wake: int
+    ) -> None:
+        self.machine = Machine(config)
+        self.machine.boot(load(image, config.memory_bytes, append, name))
+        self.machine.cpu.set_wake(wake)
+        self.end: tuple[End, int] | None = None
+        self.output_bytes = 0
+        self._crash: CrashPoint | None = None
+        self._start_ns = Nanoseconds(0)
+        self._halted = False
+        self._woken = False
+        self._checkpoint_at = Nanoseconds(0)
+        self._checkpoint_count = InstructionCount(0)
+
+    # --- crash points ---
+
+    def arm(self, crash: CrashPoint | None, start_ns: Nanoseconds) -> None:
+        """Die at `crash`; times in it are from `start_ns` on."""
+        self._crash = crash
+        self._start_ns = start_ns
+        entries = crash.value if crash and crash.kind == "entry" else 2**64 - 1
+        self.machine.cpu.set_entry_stop(entries)
+
+    def _crash_count(self) -> InstructionCount:
+        crash = self._crash
+        due = crash is not None and crash.kind == "instruction"
+        return InstructionCount(crash.value) if crash and due else FOREVER
+
+    def crash_deadline(self) -> Nanoseconds | None:
+        """Host time at which to die; None if that is not a matter of time."""
+        crash = self._crash
+        if crash is None or crash.kind != "time":
+            return None
+        return Nanoseconds(self._start_ns + crash.value)
+
+    def crash_if_due(self) -> None:
+        """Be killed, as by `kill -9`, if the crash point is reached."""
+        crash = self._crash
+        if crash is None:
+            return
+        reached = {
+            "instruction": self.machine.count,
+            "output": self.output_bytes,
+            "entry": self.machine.cpu.log_entries,
+            "time": now_ns() - self._start_ns,
+        }[crash.kind]
+        if reached >= crash.value:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    # --- running ---
+
+    def wake_at(self) -> Nanoseconds | None:
+        """Host time at which a live machine has something to do: now, later, or None for never."""
+        if self.end is not None:
+            return None
+        if not self._halted or self._woken:
+            return Nanoseconds(0)
+        due = self.machine.next_deadline()
+        if due is None:
+            return None
+        return Nanoseconds(now_ns() + max(0, due - self.machine.cpu.guest_ns()))
+
+    def run(self, until: InstructionCount, deadline: Nanoseconds) -> list[Output]:
+        """Run until one of the limits, the guest's sleep or its end; return its output."""
+        self._woken = False
+        self.crash_if_due()
+        if (dies_at := self.crash_deadline()) is not None:
+            deadline = min(deadline, dies_at)
+        reason = self.machine.run(min(until, self._crash_count()), deadline)
+        outputs = self.machine.take_outputs()
+        self.output_bytes += sum(len(output.data) for output in outputs)
+        self.crash_if_due()
+        self._halted = reason is Reason.HALTED
+        self._look_for_end(reason)
+        return outputs
+
+    def _look_for_end(self, reason: Reason) -> None:
+        if self.machine.exit_value is not None:
+            self.end = End.EXIT, self.machine.exit_value
+        elif reason is Reason.SHUTDOWN:
+            self.end = End.TRIPLE_FAULT, EXIT_TRIPLE_FAULT
+        elif reason is Reason.HALTED and self.machine.cpu.halted_for_good:
+            self.end = End.HALT, 0
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the guest has read most of the input it was given."""
+        return self.end is None and self.machine.input_queued < INPUT_PIECE_BYTES
+
+    def input(self, data: bytes) -> None:
+        """Give console input to the live guest."""
+        self.machine.input(data)
+        self._woken = True
+
+    def checkpoint_if_due(self, now: Nanoseconds) -> None:
+        """Log a digest of the live machine now and then, if it did anything."""
+        if now < self._checkpoint_at or self.machine.count == self._checkpoint_count:
+            return
+        self._checkpoint_at = Nanoseconds(now + CHECKPOINT_INTERVAL_NS)
+        self._checkpoint_count = self.machine.count
+        self.machine.checkpoint()
+
+    def go_live(self) -> None:
+        """From replaying to living, logging on."""
+        self.machine.go_live(Mode.RECORD)
+        self._halted = False

@@ -1,0 +1,110 @@
+"""A replica's process, as its supervisor holds it: started, heard, told, killed."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+from ftvm.errors import HostError, ProtocolError
+from ftvm.replication.events import Link
+from ftvm.runtime import control
+
+_LINE_BYTES_MAX = 1 << 16
+
+
+class Replica:
+    """One node process and what it has told so far."""
+
+    def __init__(self, name: str, role: str) -> None:
+        self.name = name
+        self.role = role
+        """What it is now: a backup that goes live becomes the primary."""
+        self.link: Link | None = None
+        self.totals: control.Totals | None = None
+        self.over: control.Over | None = None
+        self.dead_ns = 0
+        self.console_port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._heard = b""
+
+    def start(
+        self, config: control.NodeConfig, console: socket.socket, logging: socket.socket | None
+    ) -> None:
+        """Start the process; it inherits the listening sockets, which are closed here."""
+        sockets = [console] if logging is None else [console, logging]
+        self.console_port = console.getsockname()[1]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ftvm.runtime.node"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[s.fileno() for s in sockets],
+            )
+        except OSError as error:
+            raise HostError(f"cannot start a replica: {error.strerror}") from None
+        finally:
+            for listener in sockets:
+                listener.close()
+        os.set_blocking(self.stdout, False)
+        self._write(control.encode_line(config))
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The process; it has been started."""
+        assert self._process is not None
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def stdout(self) -> int:
+        """The descriptor that it tells on."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its end has not been seen yet."""
+        return self.dead_ns == 0
+
+    def hear(self) -> list[control.Told] | None:
+        """Return what it told since the last call; None once it has ended."""
+        try:
+            data = os.read(self.stdout, _LINE_BYTES_MAX)
+        except BlockingIOError:
+            return []
+        if not data:
+            return None
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        if len(self._heard) > _LINE_BYTES_MAX:
+            raise ProtocolError(f"replica {self.name} tells a line without an end")
+        return [control.decode_line(line, control.Told) for line in lines]  # type: ignore[arg-type]
+
+    def stop(self, detail: str) -> None:
+        """Ask it to end."""
+        self._write(control.encode_line(control.Stop(detail)))
+
+    def kill(self) -> None:
+        """Kill it as `kill -9` does; nothing of it runs any more on return."""
+        self.process.kill()
+
+    def reap(self) -> str:
+        """Wait for its end and return how it came: "killed by SIGKILL", "exit status 1"."""
+        status = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"exit status {status}"
+
+    def _write(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # its end shows on its output
+            os.write(self.process.stdin.fileno(), line)

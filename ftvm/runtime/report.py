@@ -1,0 +1,97 @@
+"""What a run came to, as data: `--report` writes it, the demo judges by it.
+
+All times are ns of host time, all instructions are engine steps since reset.
+"""
+
+import msgspec
+
+
+class FailoverTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """The steps of a failover; `total_ns` is their sum, from death to console.
+
+    ``detect_ns``: from the death (as its parent saw it) to the survivor's
+    knowing. ``drain_ns``: running to the end of the log. ``arbitrate_ns``: the
+    test-and-set. ``go_live_ns``: from log to world. ``attach_ns``: until the
+    console was with the new primary.
+    """
+
+    detect_ns: int
+    drain_ns: int
+    arbitrate_ns: int
+    go_live_ns: int
+    attach_ns: int
+    total_ns: int
+
+
+class Failover(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup went live.
+
+    ``held_bytes``: output that the guest had made and that nobody was known to
+    have seen, sent again by the new primary.
+    """
+
+    generation: int
+    cause: str
+    died: str
+    instruction: int
+    log_entries: int
+    log_bytes: int
+    held_bytes: int
+    time: FailoverTimes
+
+
+class BackupLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """A primary lost its backup and won the right to go on alone."""
+
+    generation: int
+    cause: str
+    detail: str
+    instruction: int
+    arbitrate_ns: int
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """A replica's process ended by a signal or with an error."""
+
+    node: str
+    role: str
+    pid: int
+    status: str
+    after_ns: int
+
+
+class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """The log as its last writer knew it."""
+
+    entries: int
+    bytes: int
+    digests: int
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One run from start to end.
+
+    ``end`` is exit, halt, triple fault, lost or stopped; ``exit_status`` is
+    what the command exits with. ``replicas_equal`` is None when only one
+    replica lived to the end.
+    """
+
+    image: str
+    memory_bytes: int
+    append: str
+    protected: bool
+    end: str
+    exit_status: int
+    instructions: int
+    digest: str
+    replicas_equal: bool | None
+    output_bytes: int
+    input_bytes: int
+    held_bytes_max: int
+    log: LogTotals
+    failovers: list[Failover]
+    backup_losses: list[BackupLoss]
+    deaths: list[Death]
+    divergences: list[str]
+    contradictions: list[str]
+    wall_ns: int

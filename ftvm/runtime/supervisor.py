@@ -1,0 +1,354 @@
+"""A run on one machine: starts the replicas, is the guest's console, sees who dies.
+
+The supervisor holds the console endpoint, which makes output and input exactly
+once over any failover. It takes no part in the protocol between the replicas:
+they find out about each other's death by themselves, and arbitrate by the store.
+
+Whoever uses it calls `poll` in a loop, gives input by `write` as far as `room`
+goes, gets output by the callback, and asks `finished` and `report`.
+"""
+
+import secrets
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftvm.errors import HostError, LostGuestError
+from ftvm.replication.endpoint import ConsoleEndpoint
+from ftvm.replication.events import (
+    Attached,
+    Close,
+    Contradiction,
+    GuestExited,
+    OutputAccepted,
+    Send,
+)
+from ftvm.runtime import control
+from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.replica import Replica
+from ftvm.runtime.report import (
+    BackupLoss,
+    Death,
+    Failover,
+    FailoverTimes,
+    LogTotals,
+    RunReport,
+)
+from ftvm.runtime.transport import Received, Transport, listen
+from ftvm.units import Nanoseconds
+
+_END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
+_PARTING_NS = 5_000_000_000
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What is to be run. ``epoch_s`` is the date that the guest's clock starts at."""
+
+    image_path: Path
+    image_name: str
+    memory_bytes: int
+    append: str
+    solo: bool
+    crashes: tuple[CrashPoint, ...]
+    epoch_s: int
+
+
+class Supervisor:
+    """One run. Use it as a context manager: leaving it leaves no process behind."""
+
+    def __init__(self, spec: RunSpec, output: Callable[[bytes], None]) -> None:
+        self._spec = spec
+        self._output = output
+        self._run = secrets.token_bytes(16)
+        self._endpoint = ConsoleEndpoint("console", self._run)
+        self.transport = Transport()
+        self._directory = tempfile.TemporaryDirectory(prefix="ftvm-")
+        self._start_ns = now_ns()
+        self.replicas: list[Replica] = []
+        self.generation = 0
+        self.output_at_ns = Nanoseconds(0)
+        """When the guest last said something."""
+        self._output_bytes = self._input_bytes = 0
+        self._exit: GuestExited | None = None
+        self._stopped = False
+        self._parting_ns = 0
+        self._joined = False
+        self._gone: dict[str, control.PeerGone] = {}
+        self._live: list[control.WentLive] = []
+        self._live_names: list[str] = []
+        self._attached_ns: dict[int, int] = {}
+        self._backup_losses: list[BackupLoss] = []
+        self._deaths: list[Death] = []
+        self._divergences: list[str] = []
+        self._contradictions: list[str] = []
+
+    def __enter__(self) -> "Supervisor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for replica in self.replicas:
+            if replica.alive:
+                replica.kill()
+                replica.reap()
+        self._directory.cleanup()
+
+    # --- starting ---
+
+    def start(self) -> None:
+        """Start the replicas; raises HostError if the host refuses."""
+        logging = None if self._spec.solo else listen()
+        logging_port = 0 if logging is None else logging.getsockname()[1]
+        self._start_replica("a", "primary", logging_port, logging)
+        if not self._spec.solo:
+            self._start_replica("b", "backup", logging_port, None)
+
+    def _start_replica(
+        self, name: str, role: str, logging_port: int, logging: socket.socket | None
+    ) -> None:
+        spec = self._spec
+        console = listen()
+        replica = Replica(name, role)
+        config = control.NodeConfig(
+            name=name,
+            role=role,
+            solo=spec.solo,
+            run=self._run.hex(),
+            image_path=str(spec.image_path),
+            image_name=spec.image_name,
+            append=spec.append,
+            memory_bytes=spec.memory_bytes,
+            epoch_s=spec.epoch_s,
+            store_path=self._directory.name + "/store",
+            console_descriptor=console.fileno(),
+            logging_descriptor=-1 if logging is None else logging.fileno(),
+            logging_port=logging_port,
+            crashes=tuple(str(crash) for crash in spec.crashes),
+            start_ns=self._start_ns,
+        )
+        replica.start(config, console, logging)
+        self.replicas.append(replica)
+        self.transport.watch(replica.stdout, lambda: self._hear(replica))
+
+    # --- what the caller does ---
+
+    def poll(self, timeout: Nanoseconds | None) -> None:
+        """Do what there is to do, waiting at most `timeout` for something.
+
+        Raises LostGuestError once no replica is left to run the guest, HostError
+        if a replica could not begin.
+        """
+        for happening in self.transport.poll(timeout):
+            if isinstance(happening, Received):
+                self._endpoint.receive(happening.link, happening.data)
+            else:
+                self._endpoint.closed(happening.link)
+            self._act()
+        if not self.finished and not any(replica.alive for replica in self.replicas):
+            raise LostGuestError(self._why_lost())
+        if self._parting_ns and now_ns() > self._parting_ns:
+            for replica in self.replicas:
+                if replica.alive:
+                    replica.kill()
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest's console is with a primary."""
+        return self._endpoint.attached is not None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the guest has ended, or was stopped, and all replicas are gone."""
+        ended = self._exit is not None or self._stopped
+        return ended and not any(replica.alive for replica in self.replicas)
+
+    def room(self) -> int:
+        """How many bytes `write` takes now."""
+        return self._endpoint.room()
+
+    def write(self, data: bytes) -> None:
+        """Type `data` on the guest's console."""
+        self._input_bytes += len(data)
+        self._endpoint.write(data)
+        self._act()
+
+    @property
+    def input_settled(self) -> bool:
+        """Whether all input so far is in the guest for good."""
+        return self._endpoint.forgotten() == self._input_bytes
+
+    def stop(self, detail: str) -> None:
+        """End the run from outside."""
+        self._stopped = True
+        self._part()
+        for replica in self.replicas:
+            if replica.alive:
+                replica.stop(detail)
+
+    def replica(self, role: str) -> Replica | None:
+        """The living replica that has a role now, if there is one."""
+        return next((r for r in self.replicas if r.alive and r.role == role), None)
+
+    # --- what happens ---
+
+    def _part(self) -> None:
+        self._parting_ns = self._parting_ns or now_ns() + _PARTING_NS
+
+    def _act(self) -> None:
+        while (event := self._endpoint.next_event()) is not None:
+            match event:
+                case Send(link, _):
+                    self.transport.send(link, event.data)
+                case Close(link, _):
+                    self.transport.close(link)
+                case OutputAccepted(_, _, _, data):
+                    self._output_bytes += len(data)
+                    self.output_at_ns = now_ns()
+                    self._output(data)
+                case Attached(_, _, generation):
+                    self.generation = generation
+                    self._attached_ns.setdefault(generation, now_ns())
+                case GuestExited():
+                    self._exit = event
+                    self._part()
+                case Contradiction(kind, detail):
+                    self._contradictions.append(f"{kind.value}: {detail}")
+
+    def _hear(self, replica: Replica) -> None:
+        told = replica.hear()
+        if told is None:
+            self._buried(replica)
+            return
+        for message in told:
+            self._take(replica, message)
+
+    def _take(self, replica: Replica, told: control.Told) -> None:
+        match told:
+            case control.Ready():
+                replica.link = self.transport.connect("127.0.0.1", replica.console_port)
+                self._endpoint.connected(replica.link)
+                self._act()
+            case control.PeerGone():
+                self._gone[replica.name] = told
+            case control.WentLive():
+                replica.role = "primary"
+                self._live.append(told)
+                self._live_names.append(replica.name)
+            case control.WentAlone(generation, count, lost_ns, won_ns):
+                gone = self._gone[replica.name]
+                self._backup_losses.append(
+                    BackupLoss(
+                        generation=generation,
+                        cause=gone.cause,
+                        detail=gone.detail,
+                        instruction=count,
+                        arbitrate_ns=won_ns - lost_ns,
+                    )
+                )
+            case control.Totals():
+                replica.totals = told
+            case control.Over():
+                replica.over = told
+                if told.cause == "diverged":
+                    self._divergences.append(told.detail)
+            case control.Paired():
+                self._joined = True
+
+    def _buried(self, replica: Replica) -> None:
+        self.transport.unwatch(replica.stdout)
+        replica.dead_ns = now_ns()
+        status = replica.reap()
+        if status != "exit status 0":
+            self._deaths.append(
+                Death(
+                    node=replica.name,
+                    role=replica.role,
+                    pid=replica.pid,
+                    status=status,
+                    after_ns=replica.dead_ns - self._start_ns,
+                )
+            )
+        if not self._joined and not self._spec.solo and self._exit is None and not self._stopped:
+            raise HostError(f"the pair did not come about: {self._why_lost()}")
+
+    def _why_lost(self) -> str:
+        reasons = [
+            f"{replica.role} {replica.name}: {replica.over.detail or replica.over.cause}"
+            for replica in self.replicas
+            if replica.over is not None and replica.over.cause
+        ]
+        deaths = [f"{death.role} {death.node} {death.status}" for death in self._deaths]
+        return "; ".join(reasons or deaths) or "the replicas are gone"
+
+    # --- the report ---
+
+    def report(self) -> RunReport:
+        """What the run came to; of a lost guest, too."""
+        totals = [r.totals for r in self.replicas if r.totals is not None]
+        last = max(totals, key=lambda t: t.count, default=None)
+        end, status = "lost", LostGuestError.exit_status
+        if self._exit is not None:
+            kind, status = unpack_end(self._exit.status)
+            end = _END_NAMES[kind]
+        elif self._stopped:
+            end, status = "stopped", 0
+        digests = {t.digest for t in totals}
+        return RunReport(
+            image=str(self._spec.image_path),
+            memory_bytes=self._spec.memory_bytes,
+            append=self._spec.append,
+            protected=not self._spec.solo,
+            end=end,
+            exit_status=status,
+            instructions=self._exit.count if self._exit else (last.count if last else 0),
+            digest=self._exit.digest.hex() if self._exit else (last.digest if last else ""),
+            replicas_equal=len(digests) == 1 if len(totals) > 1 and self._exit else None,
+            output_bytes=self._output_bytes,
+            input_bytes=self._input_bytes,
+            held_bytes_max=max((t.held_bytes_max for t in totals), default=0),
+            log=LogTotals(
+                entries=max((t.log_entries for t in totals), default=0),
+                bytes=max((t.log_bytes for t in totals), default=0),
+                digests=max((t.digests for t in totals), default=0),
+            ),
+            failovers=self._failovers(),
+            backup_losses=self._backup_losses,
+            deaths=self._deaths,
+            divergences=self._divergences,
+            contradictions=self._contradictions,
+            wall_ns=time.monotonic_ns() - self._start_ns,
+        )
+
+    def _failovers(self) -> list[Failover]:
+        failovers = []
+        for live, name in zip(self._live, self._live_names, strict=True):
+            gone = self._gone[name]
+            dead = [d for d in self._deaths if d.node != name]
+            died_ns = min(
+                [d.after_ns + self._start_ns for d in dead] + [live.lost_ns], default=live.lost_ns
+            )
+            attached_ns = max(self._attached_ns.get(live.generation, live.live_ns), live.live_ns)
+            failovers.append(
+                Failover(
+                    generation=live.generation,
+                    cause=gone.cause,
+                    died=dead[-1].node if dead else "",
+                    instruction=live.count,
+                    log_entries=live.log_entries,
+                    log_bytes=live.log_bytes,
+                    held_bytes=live.held_bytes,
+                    time=FailoverTimes(
+                        detect_ns=live.lost_ns - died_ns,
+                        drain_ns=live.drained_ns - live.lost_ns,
+                        arbitrate_ns=live.won_ns - live.drained_ns,
+                        go_live_ns=live.live_ns - live.won_ns,
+                        attach_ns=attached_ns - live.live_ns,
+                        total_ns=attached_ns - died_ns,
+                    ),
+                )
+            )
+        return failovers
