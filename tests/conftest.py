@@ -1,4 +1,8 @@
-"""Options that all tests share."""
+"""Options and fixtures that all tests share."""
+
+import importlib.resources
+import os
+from pathlib import Path
 
 import pytest
 
@@ -6,3 +10,10 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the simulations at their full length")
     parser.addoption("--seed", type=int, help="simulate only the schedule of this seed")
+
+
+@pytest.fixture(scope="session")
+def guest_images() -> Path:
+    """The folder of the bundled guest images; FTVM_GUESTS names another one."""
+    installed = str(importlib.resources.files("ftvm") / "guests")
+    return Path(os.environ.get("FTVM_GUESTS", installed))
