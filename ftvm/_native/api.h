@@ -76,7 +76,6 @@ typedef struct CoreCpu {
     uint8_t fptags[8];
     uint8_t fpregs[8][16];
     uint8_t xmm[8][16];
-    uint32_t tail_pc, tail_instructions;
     uint32_t halted;
     int32_t old_exception;
 } CoreCpu;

@@ -107,6 +107,7 @@ void core_leave_after_port(Core *core, uintptr_t host_pc) {
         return;
     __real_cpu_restore_state_x86_64(core->cpu, host_pc, false);
     core->restored_block = NULL;
+    core->tail.instructions = 0;
     ENV_BUDGET(core->env) += rest - 1;
     ENV_EIP(core->env) = next_pc - TB_CS_BASE(block);
     ENV_HFLAGS(core->env) &= ~(uint32_t)HFLAG_INHIBIT_IRQ;

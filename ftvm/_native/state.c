@@ -76,8 +76,6 @@ void core_get_cpu(const Core *core, CoreCpu *cpu) {
     cpu->fpop = ENV_FPOP(env);
     cpu->fpstt = (uint16_t)ENV_FPSTT(env);
     memcpy(cpu->fptags, ENV_FPTAGS(env), 8);
-    cpu->tail_pc = (uint32_t)core->tail.pc;
-    cpu->tail_instructions = core->tail.instructions;
     cpu->halted = CPU_HALTED(core->cpu);
     cpu->old_exception = ENV_OLD_EXCEPTION(env);
 }
@@ -131,7 +129,6 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     ENV_FPOP(env) = cpu->fpop;
     ENV_FPSTT(env) = cpu->fpstt;
     memcpy(ENV_FPTAGS(env), cpu->fptags, 8);
-    core->tail = (Tail){cpu->tail_pc, cpu->tail_instructions};
     CPU_HALTED(core->cpu) = cpu->halted;
     ENV_OLD_EXCEPTION(env) = cpu->old_exception;
     cpu_x86_update_dr7_x86_64(env, cpu->dr[7]);
@@ -169,10 +166,12 @@ static void reset_tlb_size(EngineCpu *cpu) {
 
 /*
  * Makes what two replicas see from here on independent of what they did
- * before: written and executed pages start anew, and the TLB is empty. To be
- * called on both at the same instruction count.
+ * before: written and executed pages start anew, the TLB is empty, and where the
+ * last stop was in its block does not matter. To be called on both at the same
+ * instruction count.
  */
 void core_synchronize(Core *core) {
+    core->tail.instructions = 0;
     memset(core->page_flags, 0, core->ram_pages);
     code_tlb_forget(core);
     reset_tlb_size(core->cpu);
