@@ -8,13 +8,8 @@
 
 #define TRAP_FLAG 0x100
 
-.macro PROBE name
-    .globl \name
-\name:
-.endm
-
 /* A label that C can see. */
-.macro MARK name
+.macro LABEL name
     .globl \name
 \name:
 .endm
@@ -22,95 +17,95 @@
     .text
 
 /* Divide 1 by 0. */
-PROBE probe_divide
+LABEL probe_divide
     movl $1, %eax
     xorl %edx, %edx
     xorl %ecx, %ecx
-MARK probe_divide_at
+LABEL probe_divide_at
     divl %ecx
     ret
 
 /* Divide 2^32 by 1: the quotient has no room. */
-PROBE probe_divide_large
+LABEL probe_divide_large
     xorl %eax, %eax
     movl $1, %edx
     movl $1, %ecx
-MARK probe_divide_large_at
+LABEL probe_divide_large_at
     divl %ecx
     ret
 
 /* Divide -2^31 by -1: signed, the quotient has no room either. */
-PROBE probe_divide_signed
+LABEL probe_divide_signed
     movl $0x80000000, %eax
     cltd
     movl $-1, %ecx
-MARK probe_divide_signed_at
+LABEL probe_divide_signed_at
     idivl %ecx
     ret
 
-PROBE probe_undefined
+LABEL probe_undefined
     ud2
     ret
 
 /* The three instructions that ask for a trap, and so report the next address. */
-PROBE probe_breakpoint
+LABEL probe_breakpoint
     int3
-MARK probe_breakpoint_after
+LABEL probe_breakpoint_after
     ret
 
-PROBE probe_int
+LABEL probe_int
     int $0x40
-MARK probe_int_after
+LABEL probe_int_after
     ret
 
 /* 127 + argument in 8 bits overflows for 1, and does not for 0. */
-PROBE probe_into
+LABEL probe_into
     movb $127, %al
     addb 4(%esp), %al
     into
-MARK probe_into_after
+LABEL probe_into_after
     ret
 
 /* The argument against the bounds 10 to 20. */
-PROBE probe_bound
+LABEL probe_bound
     movl 4(%esp), %eax
-MARK probe_bound_at
+LABEL probe_bound_at
     boundl %eax, bounds
     ret
 
 /* An FPU instruction; C switches the FPU off first. */
-PROBE probe_fpu
-MARK probe_fpu_at
+LABEL probe_fpu
+LABEL probe_fpu_at
     fldz
     ret
 
 /* Load a selector into DS, then into SS. */
-PROBE probe_load_ds
+LABEL probe_load_ds
     movl 4(%esp), %eax
-MARK probe_load_ds_at
+LABEL probe_load_ds_at
     movl %eax, %ds
     ret
 
-PROBE probe_load_ss
+LABEL probe_load_ss
     movl 4(%esp), %eax
-MARK probe_load_ss_at
+LABEL probe_load_ss_at
     movl %eax, %ss
     ret
 
 /* Jump to a segment that holds no code. */
-PROBE probe_jump_data
-MARK probe_jump_data_at
+LABEL probe_jump_data
+LABEL probe_jump_data_at
     ljmp $KERNEL_DATA, $1f
 1:  ret
 
 /* Vectors whose gate is not present, or beyond the table's limit. */
-PROBE probe_int_absent
-MARK probe_int_absent_at
+LABEL probe_int_absent
+LABEL probe_int_absent_at
     int $0x41
     ret
 
-PROBE probe_int_beyond
-MARK probe_int_beyond_at
+LABEL probe_int_beyond
+LABEL probe_int_beyond_at
     int $0xff
     ret
 
@@ -119,48 +114,48 @@ MARK probe_int_beyond_at
  * comes behind the first instruction after POPF; the last behind the POPF that
  * clears the flag, since the flag was set when it began.
  */
-PROBE probe_trace
+LABEL probe_trace
     pushfl
     orl $TRAP_FLAG, (%esp)
     popfl
     nop
-MARK trace_1
+LABEL trace_1
     jmp trace_2
     ud2
-MARK trace_2
+LABEL trace_2
     pushfl
-MARK trace_3
+LABEL trace_3
     andl $~TRAP_FLAG, (%esp)
-MARK trace_4
+LABEL trace_4
     popfl
-MARK trace_5
+LABEL trace_5
     ret
 
 /* Read, write, or run what is at the address given. */
-PROBE probe_read
+LABEL probe_read
     movl 4(%esp), %ecx
-MARK probe_read_at
+LABEL probe_read_at
     movl (%ecx), %eax
     ret
 
-PROBE probe_write
+LABEL probe_write
     movl 4(%esp), %ecx
-MARK probe_write_at
+LABEL probe_write_at
     movl $0x600d600d, (%ecx)
     ret
 
-PROBE probe_fetch
+LABEL probe_fetch
     movl 4(%esp), %ecx
     jmp *%ecx
 
 /* Copy 16 words upwards from the address given to one a page and 32 bytes on. */
-PROBE probe_copy
+LABEL probe_copy
     pushl %esi
     pushl %edi
     movl 12(%esp), %esi
     leal 4096 + 32(%esi), %edi
     movl $16, %ecx
-MARK probe_copy_at
+LABEL probe_copy_at
     rep movsl
     popl %edi
     popl %esi
@@ -171,12 +166,12 @@ MARK probe_copy_at
  * neither is it when the processor wants to push the page fault's frame. Whoever
  * repairs that goes on at the second label; EDX knows where the stack was.
  */
-PROBE probe_push
+LABEL probe_push
     movl %esp, %edx
     movl 4(%esp), %esp
-MARK probe_push_at
+LABEL probe_push_at
     pushl %eax
-MARK probe_push_after
+LABEL probe_push_after
     movl %edx, %esp
     ret
 
@@ -184,17 +179,17 @@ MARK probe_push_after
  * An interrupt is already asking. STI holds it off for one instruction more, so
  * the frame must show the address behind the INC.
  */
-PROBE probe_shadow
+LABEL probe_shadow
     sti
     incl %eax
-MARK probe_shadow_after
+LABEL probe_shadow_after
     nop
     nop
     cli
     ret
 
 /* As above, but that one instruction closes the window again. */
-PROBE probe_no_window
+LABEL probe_no_window
     sti
     cli
     nop
@@ -206,8 +201,7 @@ PROBE probe_no_window
  * ours: above the return address and CS. Double it; go back and drop the word
  * from both stacks.
  */
-    .globl call_gate_target
-call_gate_target:
+LABEL call_gate_target
     movl 8(%esp), %eax
     addl %eax, %eax
     movl %cs, %edx
@@ -219,8 +213,7 @@ call_gate_target:
  * back to the interrupted task; the next double fault goes on behind the IRET,
  * hence the jump.
  */
-    .globl double_fault_entry
-double_fault_entry:
+LABEL double_fault_entry
     call double_fault_task
     addl $4, %esp
     iretl

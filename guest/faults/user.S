@@ -8,12 +8,8 @@
 #define CALL_ADD 1
 #define CALL_PUT 2
 
-.macro SNIPPET name
-    .globl \name
-\name:
-.endm
-
-.macro MARK name
+/* A label that C can see. */
+.macro LABEL name
     .globl \name
 \name:
 .endm
@@ -27,19 +23,19 @@
     .balign 4096
 
 /* Leave at once. */
-SNIPPET user_leave
+LABEL user_leave
     LEAVE
-MARK user_leave_after
+LABEL user_leave_after
 
 /* Ask the kernel for ECX + EDX. */
-SNIPPET user_add
+LABEL user_add
     movl $CALL_ADD, %eax
     int $SYSTEM_CALL
     movl %eax, %ebx
     LEAVE
 
 /* Print a line, a system call for each byte. ECX is where we are mapped. */
-SNIPPET user_greet
+LABEL user_greet
     leal greeting - user_greet(%ecx), %esi
 1:  lodsb
     testb %al, %al
@@ -53,79 +49,79 @@ greeting:
     .asciz "ring 3 says hello\n"
 
 /* What GS holds, which user_enter() left with the kernel's selector. */
-SNIPPET user_read_gs
+LABEL user_read_gs
     movl %gs, %ebx
     LEAVE
 
 /* Memory at ECX: read, write, run. */
-SNIPPET user_read
+LABEL user_read
     movl (%ecx), %ebx
     LEAVE
 
-SNIPPET user_write
+LABEL user_write
     movl $0x600d600d, (%ecx)
     LEAVE
 
-SNIPPET user_fetch
+LABEL user_fetch
     jmp *%ecx
 
 /* Push EDX, fetch it back, with the stack where user_enter() put it. */
-SNIPPET user_push
+LABEL user_push
     pushl %edx
     popl %ebx
     LEAVE
 
 /* What only ring 0 may do. */
-SNIPPET user_hlt
+LABEL user_hlt
     hlt
     LEAVE
 
-SNIPPET user_cli
+LABEL user_cli
     cli
     LEAVE
 
-SNIPPET user_clts
+LABEL user_clts
     clts
     LEAVE
 
-SNIPPET user_read_cr0
+LABEL user_read_cr0
     movl %cr0, %ebx
     LEAVE
 
-SNIPPET user_load_cr3
+LABEL user_load_cr3
     movl %ecx, %cr3
     LEAVE
 
-SNIPPET user_lidt
+LABEL user_lidt
     lidt (%esp)
     LEAVE
 
-SNIPPET user_invlpg
+LABEL user_invlpg
     invlpg (%ecx)
     LEAVE
 
-SNIPPET user_rdmsr
+LABEL user_rdmsr
     rdmsr
     LEAVE
 
 /* A vector whose gate is for ring 0. */
-SNIPPET user_int
+LABEL user_int
     int $0x40
     LEAVE
 
-SNIPPET user_breakpoint
+LABEL user_breakpoint
     int3
-MARK user_breakpoint_after
+LABEL user_breakpoint_after
     LEAVE
 
-SNIPPET user_load_kernel_data
+LABEL user_load_kernel_data
     movl $0x10, %eax
-MARK user_load_kernel_data_at
+LABEL user_load_kernel_data_at
     movl %eax, %ds
     LEAVE
 
 /* Try to change EFLAGS: EBX is what it is after POPF with EDX. */
-SNIPPET user_popf
+LABEL user_popf
     pushl %edx
     popfl
     pushfl
@@ -133,7 +129,7 @@ SNIPPET user_popf
     LEAVE
 
 /* Turn the interrupt flag off and on by the instructions for it. */
-SNIPPET user_cli_sti
+LABEL user_cli_sti
     cli
     pushfl
     popl %ebx
@@ -141,45 +137,44 @@ SNIPPET user_cli_sti
     LEAVE
 
 /* Ports: the number is in DX. */
-SNIPPET user_in8
+LABEL user_in8
     inb %dx, %al
     movzbl %al, %ebx
     LEAVE
 
-SNIPPET user_in16
+LABEL user_in16
     inw %dx, %ax
     movzwl %ax, %ebx
     LEAVE
 
-SNIPPET user_in32
+LABEL user_in32
     inl %dx, %eax
     movl %eax, %ebx
     LEAVE
 
-SNIPPET user_out8
+LABEL user_out8
     outb %al, %dx
     LEAVE
 
-SNIPPET user_outs
+LABEL user_outs
     leal -4(%esp), %esi
     movl $4, %ecx
-MARK user_outs_at
+LABEL user_outs_at
     rep outsb
     LEAVE
 
 /* Through call gate 0x30 with EDX as its one parameter. */
-SNIPPET user_call_gate
+LABEL user_call_gate
     pushl %edx
     lcall $0x33, $0
     movl %eax, %ebx
     LEAVE
 
 /* Wait until the word at ECX is not zero. */
-SNIPPET user_wait
+LABEL user_wait
 1:  movl (%ecx), %ebx
     testl %ebx, %ebx
     jz 1b
     LEAVE
 
-    .globl user_end
-user_end:
+LABEL user_end

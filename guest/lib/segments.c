@@ -29,7 +29,7 @@ void task_init(struct task_state *task, void *stack_end) {
     for (size_t i = 0; i < sizeof task->bitmap; i++)
         task->bitmap[i] = 0xff;
     task->bitmap_end = 0xff;
-    task_ports(task, 0);
+    task_ports(task, false);
 
     uint32_t limit = offsetof(struct task_state, bitmap_end);
     descriptor_set(TASK_SELECTOR, task, limit, DESCRIPTOR_TASK);
@@ -37,7 +37,7 @@ void task_init(struct task_state *task, void *stack_end) {
     __asm__ volatile("ltr %w0" : : "r"(TASK_SELECTOR) : "memory");
 }
 
-void task_ports(struct task_state *task, int bitmap_in_use) {
+void task_ports(struct task_state *task, bool bitmap_in_use) {
     /* An offset beyond the segment's limit means that there is no bitmap. */
     task->bitmap_offset = bitmap_in_use ? offsetof(struct task_state, bitmap) : 0xffff;
 }

@@ -12,15 +12,15 @@
 #define KERNEL_DATA 0x10
 #define USER_CODE 0x1b
 #define USER_DATA 0x23
-#define GDT_ENTRIES 12
+#define GDT_ENTRIES 8
 
 /* Free entries of the table, which a guest fills as it likes. */
 #define TASK_SELECTOR 0x28
 #define FREE_SELECTOR_1 0x30
 #define FREE_SELECTOR_2 0x38
-#define FREE_SELECTOR_3 0x40
 
 #ifndef __ASSEMBLER__
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -45,7 +45,7 @@ struct task_state {
 enum {
     DESCRIPTOR_TASK = 0x89,        /* available 32-bit TSS */
     DESCRIPTOR_DATA_ABSENT = 0x12, /* writable data, present bit clear */
-    DESCRIPTOR_CALL_GATE = 0x8c,   /* 32-bit call gate, for gate_set() */
+    DESCRIPTOR_CALL_GATE = 0x8c,   /* 32-bit call gate, for call_gate_set() */
     DESCRIPTOR_RING3 = 0x60,       /* usable from ring 3 */
 };
 
@@ -62,7 +62,7 @@ void call_gate_set(unsigned selector, void (*target)(void), unsigned parameters)
 void task_init(struct task_state *task, void *stack_end);
 
 /* Whether ring 3 may use the TSS bitmap at all; without it IOPL alone decides. */
-void task_ports(struct task_state *task, int bitmap_in_use);
+void task_ports(struct task_state *task, bool bitmap_in_use);
 
 /* Open a port to ring 3 in the bitmap. */
 void task_allow_port(struct task_state *task, unsigned port);

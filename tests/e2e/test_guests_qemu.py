@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +69,16 @@ def command(image: Path, options: str) -> list[str]:
 
 
 @pytest.fixture
-def counter(boot: Boot, guest_images: Path) -> subprocess.Popen[bytes]:
+def counter(boot: Boot, guest_images: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A counter that has said that it is ready."""
     process = subprocess.Popen(
         command(guest_images / "counter.elf", ""), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"counter: ready\n"
-    return process
+    yield process
+    process.kill()
+    process.communicate()
 
 
 def sieve(size: int) -> list[int]:
