@@ -63,6 +63,15 @@ void core_attention(Core *core) {
         core_stop_soon(core);
 }
 
+/* Moves this run's deadline to at most `ns` from now. */
+void core_hurry(Core *core, uint64_t ns)
+{
+    uint64_t soon = clock_ns(&core->clock) + ns;
+
+    if (soon < core->deadline_ns)
+        core->deadline_ns = soon;
+}
+
 /* A descriptor that, when readable, makes core_run() return CORE_ATTENTION
  * within a few slices; -1 for none. */
 void core_set_wake(Core *core, int descriptor)

@@ -159,6 +159,10 @@ class Cpu:
         """Make `run` return soon; from any thread."""
         lib.core_attention(self._core)
 
+    def hurry(self, span: Nanoseconds) -> None:
+        """From a device: let the run end within `span` of host time."""
+        lib.core_hurry(self._core, span)
+
     def set_wake(self, descriptor: int) -> None:
         """Make `run` return soon when `descriptor` is readable; -1 for none."""
         lib.core_set_wake(self._core, descriptor)
