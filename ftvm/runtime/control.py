@@ -65,6 +65,7 @@ class WentLive(msgspec.Struct, frozen=True, tag="live"):
     count: int
     log_bytes: int
     log_entries: int
+    digests: int
     held_bytes: int
     lost_ns: int
     drained_ns: int

@@ -300,6 +300,7 @@ class Node:
                 count=event.count,
                 log_bytes=event.position,
                 log_entries=entries,
+                digests=self._guest.machine.links,
                 held_bytes=self._protocol.held_bytes,
                 lost_ns=self._lost_ns,
                 drained_ns=self._drained_ns,

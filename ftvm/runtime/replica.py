@@ -37,10 +37,13 @@ class Replica:
         self.console_port = console.getsockname()[1]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "ftvm.runtime.node"],
+                # -P: whatever lies in the working directory is not ours to import.
+                [sys.executable, "-P", "-m", "ftvm.runtime.node"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[s.fileno() for s in sockets],
+                # The terminal's signals are the supervisor's to judge, from the first moment.
+                process_group=0,
             )
         except OSError as error:
             raise HostError(f"cannot start a replica: {error.strerror}") from None

@@ -26,6 +26,8 @@ class FailoverTimes(msgspec.Struct, frozen=True, kw_only=True):
 class Failover(msgspec.Struct, frozen=True, kw_only=True):
     """A backup went live.
 
+    ``instruction``, ``log_entries`` and ``log_bytes`` are the end of the log.
+    ``digests``: how many digests in it the backup found equal to its own.
     ``held_bytes``: output that the guest had made and that nobody was known to
     have seen, sent again by the new primary.
     """
@@ -36,6 +38,7 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     instruction: int
     log_entries: int
     log_bytes: int
+    digests: int
     held_bytes: int
     time: FailoverTimes
 

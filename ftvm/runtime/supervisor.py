@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftvm.errors import HostError, LostGuestError
+from ftvm.errors import HostError, LostGuestError, UsageError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -43,6 +43,7 @@ from ftvm.units import Nanoseconds
 
 _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
+_STORE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ class Supervisor:
         self._run = secrets.token_bytes(16)
         self._endpoint = ConsoleEndpoint("console", self._run)
         self.transport = Transport()
-        self._directory = tempfile.TemporaryDirectory(prefix="ftvm-")
+        self._directory = _make_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
         self.output_at_ns = Nanoseconds(0)
         """When the guest last said something."""
+        self.changes = 0
+        """Grows whenever `report` has a death, failover, loss or other trouble more."""
         self._output_bytes = self._input_bytes = 0
         self._exit: GuestExited | None = None
         self._stopped = False
@@ -140,7 +143,7 @@ class Supervisor:
         """Do what there is to do, waiting at most `timeout` for something.
 
         Raises LostGuestError once no replica is left to run the guest, HostError
-        if a replica could not begin.
+        if the guest never began.
         """
         for happening in self.transport.poll(timeout):
             if isinstance(happening, Received):
@@ -149,7 +152,8 @@ class Supervisor:
                 self._endpoint.closed(happening.link)
             self._act()
         if not self.finished and not any(replica.alive for replica in self.replicas):
-            raise LostGuestError(self._why_lost())
+            lost = LostGuestError if self.generation else HostError
+            raise lost(self._why_lost())
         if self._parting_ns and now_ns() > self._parting_ns:
             for replica in self.replicas:
                 if replica.alive:
@@ -212,11 +216,13 @@ class Supervisor:
                 case Attached(_, _, generation):
                     self.generation = generation
                     self._attached_ns.setdefault(generation, now_ns())
+                    self.changes += 1
                 case GuestExited():
                     self._exit = event
                     self._part()
                 case Contradiction(kind, detail):
                     self._contradictions.append(f"{kind.value}: {detail}")
+                    self.changes += 1
 
     def _hear(self, replica: Replica) -> None:
         told = replica.hear()
@@ -249,12 +255,14 @@ class Supervisor:
                         arbitrate_ns=won_ns - lost_ns,
                     )
                 )
+                self.changes += 1
             case control.Totals():
                 replica.totals = told
             case control.Over():
                 replica.over = told
                 if told.cause == "diverged":
                     self._divergences.append(told.detail)
+                    self.changes += 1
             case control.Paired():
                 self._joined = True
 
@@ -272,6 +280,7 @@ class Supervisor:
                     after_ns=replica.dead_ns - self._start_ns,
                 )
             )
+            self.changes += 1
         if not self._joined and not self._spec.solo and self._exit is None and not self._stopped:
             raise HostError(f"the pair did not come about: {self._why_lost()}")
 
@@ -340,6 +349,7 @@ class Supervisor:
                     instruction=live.count,
                     log_entries=live.log_entries,
                     log_bytes=live.log_bytes,
+                    digests=live.digests,
                     held_bytes=live.held_bytes,
                     time=FailoverTimes(
                         detect_ns=live.lost_ns - died_ns,
@@ -352,3 +362,18 @@ class Supervisor:
                 )
             )
         return failovers
+
+
+def _make_directory() -> tempfile.TemporaryDirectory[str]:
+    """Make the run's directory, with room for its store; UsageError if there is none."""
+    directory = None
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="ftvm-")
+        # A full disk shows here, and not as a store that cannot be reached.
+        Path(directory.name, "room").write_bytes(bytes(_STORE_BYTES))
+    except OSError as error:
+        if directory is not None:
+            directory.cleanup()
+        place = tempfile.gettempdir() if directory else "any temporary directory"
+        raise UsageError(f"cannot write to {place}: {error.strerror}; set TMPDIR") from None
+    return directory
