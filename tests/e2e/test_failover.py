@@ -1,0 +1,157 @@
+"""Real replicas, real SIGKILL: whatever dies at whatever moment, the console shows no seam."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ftvm.errors import LostGuestError
+from ftvm.runtime.crash import parse_crash_point
+from ftvm.runtime.report import RunReport
+from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.units import Nanoseconds
+
+MEMORY_BYTES = 16 << 20
+EPOCH_S = 1_700_000_000
+SESSION = ((b"i", b"1\n"), (b"i", b"2\n"), (b"xi", b"3\n"), (b"r", b"3\n"), (b"q", b""))
+SESSION_OUTPUT = b"counter: ready\n" + b"".join(answer for _, answer in SESSION)
+TICK = Nanoseconds(20_000_000)
+
+
+@dataclass
+class Session:
+    """A supervised guest with a client that types."""
+
+    supervisor: Supervisor
+    output: bytearray
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self.supervisor.poll(TICK)
+
+    def finish(self) -> RunReport:
+        self.until(lambda: self.supervisor.finished)
+        return self.supervisor.report()
+
+
+@pytest.fixture
+def session(guest_images: Path) -> Iterator[Callable[..., Session]]:
+    opened: list[Supervisor] = []
+
+    def start(guest: str, *crashes: str, append: str = "", solo: bool = False) -> Session:
+        output = bytearray()
+        spec = RunSpec(
+            image_path=guest_images / f"{guest}.elf",
+            image_name=guest,
+            memory_bytes=MEMORY_BYTES,
+            append=append,
+            solo=solo,
+            crashes=tuple(parse_crash_point(crash) for crash in crashes),
+            epoch_s=EPOCH_S,
+        )
+        supervisor = Supervisor(spec, output.extend)
+        opened.append(supervisor)
+        supervisor.start()
+        return Session(supervisor, output)
+
+    yield start
+    for supervisor in opened:
+        supervisor.__exit__()
+
+
+def judge_counter(session: Session) -> RunReport:
+    """Type the session, each key when the one before is answered; check what its user sees."""
+    expected = b"counter: ready\n"
+    for keys, answer in SESSION:
+        session.until(lambda: len(session.output) >= len(expected))
+        session.supervisor.write(keys)
+        expected += answer
+    report = session.finish()
+    assert bytes(session.output) == expected == SESSION_OUTPUT
+    assert (report.end, report.exit_status) == ("exit", 0)
+    assert report.contradictions == []
+    assert report.divergences == []
+    return report
+
+
+def test_nobody_dies(session: Callable[..., Session]) -> None:
+    report = judge_counter(session("counter"))
+    assert report.failovers == []
+    assert report.replicas_equal
+    assert report.log.digests > 0
+
+
+@pytest.mark.parametrize("role", ["primary", "backup"])
+def test_a_death_at_every_log_entry(session: Callable[..., Session], role: str) -> None:
+    entries = judge_counter(session("counter")).log.entries
+    assert entries > 2 * len(SESSION)
+    died = 0
+    for entry in range(1, entries + 1):
+        report = judge_counter(session("counter", f"{role}@entry:{entry}"))
+        died += len(report.deaths)
+        assert all(death.status == "killed by SIGKILL" for death in report.deaths)
+        if role == "primary":
+            assert len(report.failovers) == len(report.deaths)
+        else:  # who dies when the guest has ended is missed by nobody
+            assert len(report.backup_losses) <= len(report.deaths)
+    assert died >= entries - 6  # a run may need a few timer ticks less than the first
+
+
+def test_a_death_at_every_output(session: Callable[..., Session]) -> None:
+    for output in range(1, len(SESSION_OUTPUT) + 1):
+        report = judge_counter(session("counter", f"primary@output:{output}"))
+        assert [death.role for death in report.deaths] == ["primary"]
+        assert len(report.failovers) == 1
+
+
+@pytest.mark.parametrize("instruction", [0, 1, 1000, 4000])
+def test_a_death_at_an_instruction(session: Callable[..., Session], instruction: int) -> None:
+    report = judge_counter(session("counter", f"primary@instruction:{instruction}"))
+    assert len(report.deaths) == 1
+    assert report.failovers[0].instruction <= instruction
+
+
+def test_a_primary_that_was_paused_does_no_harm(session: Callable[..., Session]) -> None:
+    run = session("counter")
+    run.supervisor.write(b"ii")
+    run.until(lambda: run.output.endswith(b"2\n"))
+    paused = run.supervisor.replica("primary")
+    assert paused is not None
+    os.kill(paused.pid, signal.SIGSTOP)
+    run.until(lambda: run.supervisor.generation == 2)
+    run.supervisor.write(b"i")
+    run.until(lambda: run.output.endswith(b"3\n"))
+    os.kill(paused.pid, signal.SIGCONT)
+    run.until(lambda: not paused.alive)
+    run.supervisor.write(b"iq")
+    report = run.finish()
+    assert bytes(run.output) == b"counter: ready\n1\n2\n3\n4\n"
+    assert report.contradictions == []
+    assert paused.over is not None
+    assert paused.over.cause in ("fenced", "lost arbitration")
+
+
+def test_a_timer_driven_guest_keeps_its_ticks(session: Callable[..., Session]) -> None:
+    run = session("ticker", "primary@time:900ms", append="rate=100 ticks=100")
+    report = run.finish()
+    ticks = [f"tick {tick}\n" for tick in range(10, 101, 10)]
+    assert run.output.decode().endswith("".join(ticks[-2:]) + "ticker: done\n")
+    assert report.exit_status == 0
+    assert len(report.failovers) == 1
+
+
+def test_a_second_death_loses_the_guest(session: Callable[..., Session]) -> None:
+    run = session("counter", "primary@output:17", "primary@output:19")
+    run.supervisor.write(b"iiiiq")
+    with pytest.raises(LostGuestError, match="SIGKILL"):
+        run.finish()
+    assert run.supervisor.report().end == "lost"
+
+
+def test_alone_a_guest_runs_without_a_backup(session: Callable[..., Session]) -> None:
+    report = judge_counter(session("counter", solo=True))
+    assert not report.protected
+    assert report.replicas_equal is None
