@@ -1,10 +1,13 @@
-"""Options and fixtures that all tests share."""
+"""Options, fixtures and helper modules that all tests share."""
 
 import importlib.resources
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
