@@ -95,7 +95,7 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     ENV_CC_DST(env) = ENV_CC_SRC2(env) = 0;
     ENV_CC_OP(env) = CC_OP_EFLAGS;
     ENV_DF(env) = cpu->eflags & EFLAG_DIRECTION ? -1 : 1;
-    ENV_EFLAGS(env) = cpu->eflags & ~(EFLAGS_ARITHMETIC | EFLAG_DIRECTION);
+    ENV_EFLAGS(env) = cpu->eflags; /* all of it: the engine starts from here */
     ENV_HFLAGS(env) = cpu->hflags;
     ENV_HFLAGS2(env) = cpu->hflags2;
     for (int i = 0; i < 6; i++)
@@ -171,6 +171,7 @@ static void reset_tlb_size(EngineCpu *cpu) {
  * instruction count.
  */
 void core_synchronize(Core *core) {
+    core_hash_memory(core);
     core->tail.instructions = 0;
     memset(core->page_flags, 0, core->ram_pages);
     code_tlb_forget(core);
