@@ -1,0 +1,1 @@
+"""Logs kept and used again: recording a machine, replaying it."""
