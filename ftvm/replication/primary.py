@@ -121,6 +121,7 @@ class PrimaryProtocol:
         self._told: dict[Channel, Released] = {}
         self.count = InstructionCount(0)
         self.position = LogPosition(0)
+        self._exited_position = LogPosition(0)
         held = Generation(0)
         if takeover is None:
             self.console = ConsoleService(identity, settings, channels, self._events.append)
@@ -266,8 +267,9 @@ class PrimaryProtocol:
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made when it had executed `count` instructions.
 
-        `count` includes the instruction that made it. Whatever influenced it
-        must have been given to `log_produced` before.
+        `count` includes the instruction that made it; more than the next
+        `executed` says is taken as that. Whatever influenced the output must
+        have been given to `log_produced` before.
         """
         self.console.outputs[channel].produce(count, self.position, data)
 
@@ -282,6 +284,8 @@ class PrimaryProtocol:
         if count < self.count:
             raise ValueError(f"machine at instruction {count} after {self.count}")
         self.count = count
+        for stream in self.console.outputs.values():
+            stream.reached(count)
         if self._backup is not None:
             self._publish(self._backup, now)
         self._settle()
@@ -289,6 +293,7 @@ class PrimaryProtocol:
     def exited(self, count: InstructionCount, status: int, digest: bytes, now: Nanoseconds) -> None:
         """Note that the guest has ended at `count`; told outside as an output of that count."""
         self._exited = Exited(self.generation, status, count, digest)
+        self._exited_position = self.position
         self.executed(count, now)
 
     # --- store and time ------------------------------------------------------------------
@@ -445,7 +450,7 @@ class PrimaryProtocol:
             if stream_in.settle(self._may_leave):
                 self.console.consumed(channel)
         end = self._exited
-        if end is not None and self._may_leave(end.count, self.position):
+        if end is not None and self._may_leave(end.count, self._exited_position):
             self.console.exited(replace(end, generation=self.generation))
         self.console.flush()
         self._look_at_console()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ftvm.units import InstructionCount, Nanoseconds
 
 _MILLISECOND_NS = 1_000_000
-_HEARTBEAT_INTERVAL_NS = Nanoseconds(50 * _MILLISECOND_NS)
+_HEARTBEAT_INTERVAL_NS = Nanoseconds(100 * _MILLISECOND_NS)
 _GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
-_STALL_TIMEOUT_NS = Nanoseconds(5_000 * _MILLISECOND_NS)
+_STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
 _LAG_COUNT_MAX = InstructionCount(50_000_000)
 
@@ -35,8 +35,10 @@ class Settings:
 
     heartbeat_interval_ns: Nanoseconds = _HEARTBEAT_INTERVAL_NS
     """How often each side says that it is alive."""
-    heartbeats_missed_max: int = 10
-    """Silence of so many intervals means that the peer is lost."""
+    heartbeats_missed_max: int = 20
+    """Silence of so many intervals means that the peer is lost. A process that dies is noticed at
+    once by its closed connection; silence is for hosts and networks, and patient enough for a
+    host under load."""
     greeting_timeout_ns: Nanoseconds = _GREETING_TIMEOUT_NS
     """How long a new connection may take to greet."""
     stall_timeout_ns: Nanoseconds = _STALL_TIMEOUT_NS

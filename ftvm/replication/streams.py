@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.messages import Channel
@@ -67,6 +67,13 @@ class OutputStream:
         self._data += data
         self._held.append(Piece(start, self.produced, count, position))
         self._trim()
+
+    def reached(self, count: InstructionCount) -> None:
+        """Note that the machine stands at `count`: nothing was made later than that."""
+        late = []
+        while self._held and self._held[-1].count > count:
+            late.append(replace(self._held.pop(), count=count))
+        self._held.extend(reversed(late))
 
     def release(self, may_leave: Condition) -> list[Piece]:
         """Let go of what may leave, in order; return what was let go."""

@@ -48,6 +48,13 @@ def test_later_output_never_overtakes_one_that_must_wait(output: OutputStream) -
     assert output.release(lambda count, position: count == 6) == []
 
 
+def test_output_is_made_no_later_than_the_machine_stands(output: OutputStream) -> None:
+    for count in (5, 9, 10):
+        produce(output, count, b"x")
+    output.reached(InstructionCount(8))
+    assert [piece.count for piece in output.release(everything)] == [5, 8, 8]
+
+
 def test_released_output_is_kept_until_confirmed(output: OutputStream) -> None:
     produce(output, 1, b"abcdef")
     output.release(everything)
