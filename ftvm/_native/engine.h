@@ -163,6 +163,7 @@ enum { EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
 void x86_cpu_do_interrupt_x86_64(EngineCpu *cpu);
 void do_interrupt_x86_hardirq_x86_64(EngineEnv *env, int vector, int is_hardware);
 EngineTb *tcg_tb_lookup_x86_64(void *tcg, uintptr_t host_pc);
+void tb_invalidate_phys_range_x86_64(uc_engine *uc, uint64_t start, uint64_t end);
 _Noreturn void raise_exception_err_ra_x86_64(EngineEnv *env, int vector, int error_code,
                                              uintptr_t host_pc);
 void cpu_x86_cpuid_x86_64(EngineEnv *env, uint32_t leaf, uint32_t subleaf, uint32_t *eax,

@@ -6,11 +6,21 @@
  * modulo 2^64: the order of updates does not matter, so after a run only the
  * pages written since are hashed again. Both replicas clear their written-page
  * bits and flush their TLBs at the same instruction (core_synchronize), or the
- * accessed bits that the next walks set would differ.
+ * accessed bits that the next walks set would differ. PAGE_TRANSLATED says what
+ * the engine has, not what the guest did, and stays.
  */
 #include "core.h"
 
 #include <string.h>
+
+/* Stores to a page without EXEC do not look for code, so there must be none left
+ * from before the page's bits were cleared. */
+static void forget_translations(Core *core, uint64_t page) {
+    if (!(core->page_flags[page] & PAGE_TRANSLATED))
+        return;
+    core->page_flags[page] &= ~PAGE_TRANSLATED;
+    tb_invalidate_phys_range_x86_64(core->uc, page << PAGE_SHIFT, (page + 1) << PAGE_SHIFT);
+}
 
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed) {
     uint64_t page = physical >> PAGE_SHIFT;
@@ -19,15 +29,18 @@ int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newl
         return protection;
     uint8_t *flags = &core->page_flags[page];
     if (core->fill_access == ACCESS_FETCH && !(*flags & PAGE_EXECUTED)) {
-        *flags |= PAGE_EXECUTED;
+        *flags |= PAGE_EXECUTED | PAGE_TRANSLATED;
         *newly_executed = true;
     }
     if (core->fill_access == ACCESS_STORE)
         *flags |= PAGE_DIRTY;
-    if (!(*flags & PAGE_EXECUTED))
-        protection &= ~PROT_PAGE_EXEC;
     if (!(*flags & PAGE_DIRTY))
         protection &= ~PROT_PAGE_WRITE;
+    if (!(*flags & PAGE_EXECUTED)) {
+        protection &= ~PROT_PAGE_EXEC;
+        if (protection & PROT_PAGE_WRITE)
+            forget_translations(core, page);
+    }
     return protection;
 }
 

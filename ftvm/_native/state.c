@@ -11,7 +11,6 @@
 #include <string.h>
 
 void __real_tlb_flush_x86_64(EngineCpu *cpu);
-void tb_invalidate_phys_range_x86_64(uc_engine *uc, uint64_t start, uint64_t end);
 
 /* RDRAND (and RDSEED with it) and RDTSCP, which the small CPU model lacks;
  * the level makes CPUID tell of leaf 7. */
@@ -173,7 +172,8 @@ static void reset_tlb_size(EngineCpu *cpu) {
 void core_synchronize(Core *core) {
     core_hash_memory(core);
     core->tail.instructions = 0;
-    memset(core->page_flags, 0, core->ram_pages);
+    for (uint32_t page = 0; page < core->ram_pages; page++)
+        core->page_flags[page] &= PAGE_TRANSLATED;
     code_tlb_forget(core);
     reset_tlb_size(core->cpu);
     __real_tlb_flush_x86_64(core->cpu);
