@@ -32,6 +32,9 @@ class Session:
         while not condition():
             self.supervisor.poll(TICK)
 
+    def until_output(self, length: int) -> None:
+        self.until(lambda: len(self.output) >= length)
+
     def finish(self) -> RunReport:
         self.until(lambda: self.supervisor.finished)
         return self.supervisor.report()
@@ -66,7 +69,7 @@ def judge_counter(session: Session) -> RunReport:
     """Type the session, each key when the one before is answered; check what its user sees."""
     expected = b"counter: ready\n"
     for keys, answer in SESSION:
-        session.until(lambda: len(session.output) >= len(expected))
+        session.until_output(len(expected))
         session.supervisor.write(keys)
         expected += answer
     report = session.finish()
