@@ -75,8 +75,7 @@ struct Core {
     int wake_descriptor;
 
     /* Interrupts. */
-    bool interrupt_line, inject;
-    uint8_t inject_vector;
+    bool interrupt_line;
 
     /* Results and events. */
     CoreMode mode;

@@ -64,8 +64,7 @@ void core_attention(Core *core) {
 }
 
 /* Moves this run's deadline to at most `ns` from now. */
-void core_hurry(Core *core, uint64_t ns)
-{
+void core_hurry(Core *core, uint64_t ns) {
     uint64_t soon = clock_ns(&core->clock) + ns;
 
     if (soon < core->deadline_ns)
@@ -74,19 +73,12 @@ void core_hurry(Core *core, uint64_t ns)
 
 /* A descriptor that, when readable, makes core_run() return CORE_ATTENTION
  * within a few slices; -1 for none. */
-void core_set_wake(Core *core, int descriptor)
-{
-    core->wake_descriptor = descriptor;
-}
+void core_set_wake(Core *core, int descriptor) { core->wake_descriptor = descriptor; }
 
 /* Calls for attention once so many entries are recorded or taken in all. */
-void core_set_entry_stop(Core *core, uint64_t entries)
-{
-    core->entry_stop = entries;
-}
+void core_set_entry_stop(Core *core, uint64_t entries) { core->entry_stop = entries; }
 
-static bool woken(const Core *core)
-{
+static bool woken(const Core *core) {
     struct pollfd wake = {core->wake_descriptor, POLLIN, 0};
 
     return core->wake_descriptor >= 0 && poll(&wake, 1, 0) > 0;
@@ -145,14 +137,17 @@ static bool interrupts_open(const Core *core) {
 /* A replay may run to the newest mark; and to the next event or the last
  * result in the buffer, because entries come in order, so none is missing
  * before one that is there. */
-static void replay_target(Core *core)
-{
+static void replay_target(Core *core) {
     log_scan(core);
     if (core->has_next_event)
         core->horizon = core->next_event.count;
     else
         core->horizon = core->scanned.count > core->mark ? core->scanned.count : core->mark;
     core->target = core->until < core->horizon ? core->until : core->horizon;
+    if (core->has_next_event && core->next_event.kind == CORE_INTERRUPT)
+        CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
+    else
+        CPU_INTERRUPT_REQUEST(core->cpu) &= ~CPU_INTERRUPT_HARD;
 }
 
 static bool interrupt_due(const Core *core, uint64_t count) {
@@ -166,21 +161,21 @@ static void deliver(Core *core, int vector) {
     do_interrupt_x86_hardirq_x86_64(core->env, vector, 1);
 }
 
+/* Replaying, the engine asks between all blocks while an interrupt is the next
+ * event, because at one count there can be two chances to take it: before and
+ * after the exception of a fetch from a page that is not there. As when
+ * recording, it is taken at the first with interrupts on. */
 static bool replay_interrupt(Core *core) {
     CoreEvent entry;
 
-    CPU_INTERRUPT_REQUEST(core->cpu) &= ~CPU_INTERRUPT_HARD;
-    if (!core->inject)
-        return false;
-    core->inject = false;
-    if (!core_next_event(core, &entry, NULL, 0))
+    if (!interrupt_due(core, core_count(core)) || !interrupts_open(core) ||
+        !core_next_event(core, &entry, NULL, 0))
         return false;
     int vector = core->callbacks.acknowledge(core->handle);
-    if (vector != (int)entry.value || !interrupts_open(core)) {
+    if (vector != (int)entry.value) {
         core_fail(core, CORE_DIVERGED,
-                  "at count %llu the log has interrupt %u, and the machine would take %d%s",
-                  (unsigned long long)entry.count, (unsigned)entry.value, vector,
-                  interrupts_open(core) ? "" : " but has interrupts off");
+                  "at count %llu the log has interrupt %u, and the machine would take %d",
+                  (unsigned long long)entry.count, (unsigned)entry.value, vector);
         return false;
     }
     core_stop_soon(core);
@@ -292,9 +287,12 @@ void core_block_limit(Core *core, uintptr_t host_pc) {
         leave_block(core, block);
     }
     if (interrupt_due(core, count)) {
-        core->inject = true;
-        CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
-        leave_block(core, block);
+        if (interrupts_open(core))
+            leave_block(core, block);
+        core_fail(core, CORE_DIVERGED,
+                  "at count %llu the log has interrupt %u, and the machine has interrupts off",
+                  (unsigned long long)count, (unsigned)core->next_event.value);
+        stop_at_block(core, block);
     }
     core->reason = CORE_TARGET;
     stop_at_block(core, block);
@@ -314,11 +312,8 @@ static bool reason_not_to_run(Core *core) {
         replay_target(core);
         if (core->failed)
             return true;
-        if (interrupt_due(core, count)) {
-            core->inject = true;
-            CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
+        if (interrupt_due(core, count))
             return false;
-        }
         if (core->has_next_event && core->next_event.count <= count) {
             core->reason = CORE_EVENT;
             if (core->next_event.count < count)
