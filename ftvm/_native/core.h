@@ -91,7 +91,7 @@ struct Core {
     /* Guest time: host clock plus an offset, never backwards. */
     HostClock clock;
     int64_t guest_offset_ns;
-    uint64_t last_time_ns, timer_ns;
+    uint64_t last_time_ns, timer_ns, timer_count;
     uint32_t random_pool[64];
     uint32_t random_used;
 

@@ -215,8 +215,10 @@ void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const
 
 void core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
                     uint32_t length) {
-    if (kind == CORE_TIMER)
+    if (kind == CORE_TIMER) {
         core->last_time_ns = value;
+        core->timer_count = core_count(core);
+    }
     if (core->mode == CORE_RECORD)
         log_append(core, kind, core_count(core), value, payload, length);
 }

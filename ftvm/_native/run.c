@@ -134,6 +134,10 @@ static bool interrupts_open(const Core *core) {
            !(ENV_HFLAGS(core->env) & HFLAG_INHIBIT_IRQ);
 }
 
+static bool interrupt_takeable(const Core *core) {
+    return core->mode != CORE_REPLAY && core->interrupt_line && interrupts_open(core);
+}
+
 /* A replay may run to the newest mark; and to the next event or the last
  * result in the buffer, because entries come in order, so none is missing
  * before one that is there. */
@@ -216,8 +220,11 @@ void core_exception_leaves_block(Core *core, uintptr_t host_pc) {
         ENV_BUDGET(core->env) += rest - 1;
 }
 
+/* A timer event costs the host more than the guest's shortest timer period, so
+ * a guest that does not wait gets a slice of instructions between two. */
 static bool timer_is_due(Core *core) {
     return core->mode != CORE_REPLAY && core->timer_ns != UINT64_MAX &&
+           (CPU_HALTED(core->cpu) || core_count(core) - core->timer_count >= SLICE_INSTRUCTIONS) &&
            advance_guest_time(core) >= core->timer_ns;
 }
 
@@ -226,18 +233,16 @@ static bool look_around(Core *core) {
     if (core->failed)
         return true;
     clock_sync(&core->clock);
-    if (core->mode != CORE_REPLAY && core->interrupt_line && interrupts_open(core))
-        return false;
-    if (atomic_load_explicit(&core->attention, memory_order_acquire))
+    if (atomic_load_explicit(&core->attention, memory_order_acquire) || woken(core))
         core->reason = CORE_ATTENTION;
-    else if (timer_is_due(core))
-        core->reason = CORE_TIMER_DUE;
     else if (core->clock.base_ns >= core->deadline_ns)
         core->reason = CORE_DEADLINE;
     else if (!log_room(core))
         core->reason = CORE_LOG_FULL;
-    else if (woken(core))
-        core->reason = CORE_ATTENTION;
+    else if (interrupt_takeable(core))
+        return false;
+    else if (timer_is_due(core))
+        core->reason = CORE_TIMER_DUE;
     else
         return false;
     return true;
@@ -273,7 +278,7 @@ void core_block_limit(Core *core, uintptr_t host_pc) {
         if (look_around(core))
             stop_at_block(core, block);
         refill(core, count);
-        if (core->mode != CORE_REPLAY && core->interrupt_line && interrupts_open(core))
+        if (interrupt_takeable(core))
             leave_block(core, block);
         left = ENV_BUDGET(core->env);
         if (left >= n) {
@@ -337,7 +342,7 @@ static bool reason_not_to_run(Core *core) {
         core_fail(core, CORE_DIVERGED, "the guest halted at count %llu, and in the log it goes on",
                   (unsigned long long)count);
         return true;
-    } else if (CPU_HALTED(core->cpu) && !(core->interrupt_line && interrupts_open(core)))
+    } else if (CPU_HALTED(core->cpu) && !interrupt_takeable(core))
         core->reason = CORE_HALTED;
     else
         return false;
