@@ -30,7 +30,6 @@ class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
     logging_descriptor: int
     logging_port: int
     crashes: tuple[str, ...]
-    start_ns: int
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

@@ -5,7 +5,7 @@ A crash point is written ``ROLE@KIND:VALUE``, for example::
     primary@instruction:1000000   when that many instructions are done
     primary@output:3              when the third byte of console output is made
     backup@entry:17               when the 17th log entry is made, or taken over
-    primary@time:2s               2 s after the start of the run, also 500ms
+    primary@time:2s               2 s after the guest began to run, also 500ms
 
 Outputs and log entries are counted from 1, so number 0 never comes and is
 refused; instruction 0 is the machine before its first instruction.
@@ -32,7 +32,7 @@ _TIME = re.compile(r"([0-9]{1,9})(ms|s)", re.ASCII)
 @dataclass(frozen=True)
 class CrashPoint:
     """Kill `role` at `value`: an instruction count, a number of an output or log
-    entry (from 1), or a host time since the start of the run in ns, as `kind` says.
+    entry (from 1), or host time since the guest began to run in ns, as `kind` says.
     """
 
     role: Role

@@ -66,7 +66,7 @@ class Guest:
         self.end: tuple[End, int] | None = None
         self.output_bytes = 0
         self._crash: CrashPoint | None = None
-        self._start_ns = Nanoseconds(0)
+        self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
         self._checkpoint_at = Nanoseconds(0)
@@ -74,10 +74,9 @@ class Guest:
 
     # --- crash points ---
 
-    def arm(self, crash: CrashPoint | None, start_ns: Nanoseconds) -> None:
-        """Die at `crash`; times in it are from `start_ns` on."""
+    def arm(self, crash: CrashPoint | None) -> None:
+        """Die at `crash`; times in it are from the first `run` on."""
         self._crash = crash
-        self._start_ns = start_ns
         entries = crash.value if crash and crash.kind == "entry" else 2**64 - 1
         self.machine.cpu.set_entry_stop(entries)
 
@@ -89,9 +88,9 @@ class Guest:
     def crash_deadline(self) -> Nanoseconds | None:
         """Host time at which to die; None if that is not a matter of time."""
         crash = self._crash
-        if crash is None or crash.kind != "time":
+        if crash is None or crash.kind != "time" or self._began_ns is None:
             return None
-        return Nanoseconds(self._start_ns + crash.value)
+        return Nanoseconds(self._began_ns + crash.value)
 
     def crash_if_due(self) -> None:
         """Be killed, as by `kill -9`, if the crash point is reached."""
@@ -102,7 +101,7 @@ class Guest:
             "instruction": self.machine.count,
             "output": self.output_bytes,
             "entry": self.machine.cpu.log_entries,
-            "time": now_ns() - self._start_ns,
+            "time": now_ns() - (self._began_ns or now_ns()),
         }[crash.kind]
         if reached >= crash.value:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -123,6 +122,7 @@ class Guest:
     def run(self, until: InstructionCount, deadline: Nanoseconds) -> list[Output]:
         """Run until one of the limits, the guest's sleep or its end; return its output."""
         self._woken = False
+        self._began_ns = self._began_ns or now_ns()
         self.crash_if_due()
         if (dies_at := self.crash_deadline()) is not None:
             deadline = min(deadline, dies_at)

@@ -100,7 +100,7 @@ class Node:
     def _arm(self, role: str, index: int) -> None:
         crashes = [crash for crash in self._crashes if crash.role == role]
         crash = crashes[index] if index < len(crashes) else None
-        self._guest.arm(crash, Nanoseconds(self.config.start_ns))
+        self._guest.arm(crash)
 
     # --- the loop ---
 

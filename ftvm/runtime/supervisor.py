@@ -131,7 +131,6 @@ class Supervisor:
             logging_descriptor=-1 if logging is None else logging.fileno(),
             logging_port=logging_port,
             crashes=tuple(str(crash) for crash in spec.crashes),
-            start_ns=self._start_ns,
         )
         replica.start(config, console, logging)
         self.replicas.append(replica)

@@ -138,7 +138,7 @@ def test_a_primary_that_was_paused_does_no_harm(session: Callable[..., Session])
 
 
 def test_a_timer_driven_guest_keeps_its_ticks(session: Callable[..., Session]) -> None:
-    run = session("ticker", "primary@time:900ms", append="rate=100 ticks=100")
+    run = session("ticker", "primary@time:300ms", append="rate=100 ticks=100")
     report = run.finish()
     ticks = [f"tick {tick}\n" for tick in range(10, 101, 10)]
     assert run.output.decode().endswith("".join(ticks[-2:]) + "ticker: done\n")
