@@ -114,7 +114,7 @@ uint64_t core_guest_ns(Core *core);
 uint64_t core_last_time(const Core *core);
 void core_set_timer(Core *core, uint64_t guest_ns);
 void core_set_guest_ns(Core *core, uint64_t guest_ns);
-void core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
+bool core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
                     uint32_t length);
 size_t core_log_take(Core *core, uint8_t *into, size_t capacity);
 size_t core_log_put(Core *core, const uint8_t *bytes, size_t length);

@@ -130,13 +130,17 @@ void core_free(Core *core) {
     free(core);
 }
 
-/* Where results come from. Replaying starts with an empty log. */
+/* Where results come from. Replaying starts with an empty log; the next entry
+ * goes on from the last one recorded or taken. */
 void core_set_mode(Core *core, CoreMode mode) {
+    uint64_t base_count, base_time;
+
+    core_log_bases(core, &base_count, &base_time);
+    core_set_log_bases(core, base_count, base_time);
     core->mode = mode;
     CPU_INTERRUPT_REQUEST(core->cpu) &= ~CPU_INTERRUPT_HARD;
     if (mode != CORE_REPLAY && core->interrupt_line)
         CPU_INTERRUPT_REQUEST(core->cpu) |= CPU_INTERRUPT_HARD;
     core->log.begin = core->log.end = core->scan = 0;
     core->has_next_event = false;
-    core->written = core->scanned = core->taken;
 }

@@ -160,20 +160,26 @@ int core_log_decode(const uint8_t *bytes, size_t length, uint64_t *base_count, u
     return used;
 }
 
+/* Whether there is an entry that says this behind `base`. */
+static bool encodable(const LogBase *base, const CoreEvent *event) {
+    uint32_t payload_max = event->kind == CORE_INPUT ? INPUT_MAX_BYTES : DIGEST_BYTES;
+    bool has_payload = event->kind == CORE_INPUT || event->kind == CORE_DIGEST;
+
+    return event->kind >= CORE_TSC && event->kind <= CORE_DIGEST && event->count >= base->count &&
+           !(kind_has_time(event->kind) && event->value < base->time) &&
+           !(event->kind == CORE_RANDOM && event->value > UINT32_MAX) &&
+           !(event->kind == CORE_INTERRUPT && event->value > 255) &&
+           event->payload_length <= (has_payload ? payload_max : 0) &&
+           !(event->kind == CORE_DIGEST && event->payload_length != DIGEST_BYTES);
+}
+
 /* The inverse. Returns the entry's length, 0 if it cannot be encoded: kind or
  * payload impossible, count or time before the base, or no room. */
 size_t core_log_encode(uint8_t *into, size_t capacity, uint64_t *base_count, uint64_t *base_time,
                        const CoreEvent *event, const uint8_t *payload) {
-    uint32_t fixed = event->kind == CORE_DIGEST ? DIGEST_BYTES : 0;
     LogBase base = {*base_count, *base_time};
 
-    if (event->kind < CORE_TSC || event->kind > CORE_DIGEST || event->count < base.count ||
-        (kind_has_time(event->kind) && event->value < base.time) ||
-        (event->kind == CORE_RANDOM && event->value > UINT32_MAX) ||
-        (event->kind == CORE_INTERRUPT && event->value > 255) ||
-        (event->kind == CORE_INPUT ? event->payload_length > INPUT_MAX_BYTES
-                                   : event->payload_length != fixed) ||
-        capacity < ENTRY_MAX_HEAD + (size_t)event->payload_length)
+    if (!encodable(&base, event) || capacity < ENTRY_MAX_HEAD + (size_t)event->payload_length)
         return 0;
     size_t used = encode(into, &base, event, payload);
     *base_count = base.count;
@@ -213,14 +219,23 @@ void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const
         core_stop_soon(core);
 }
 
-void core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
+/* Logs, when recording, an event that is applied at the current count. False:
+ * it is none that can be logged, or the log must be drained first. */
+bool core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *payload,
                     uint32_t length) {
+    CoreEvent event = {kind, core_count(core), value, 0, length};
+
+    if (core->mode == CORE_RECORD) {
+        if (!encodable(&core->written, &event) ||
+            core->log.capacity - core_log_pending(core) < ENTRY_MAX_HEAD + (size_t)length)
+            return false;
+        log_append(core, kind, event.count, value, payload, length);
+    }
     if (kind == CORE_TIMER) {
         core->last_time_ns = value;
-        core->timer_count = core_count(core);
+        core->timer_count = event.count;
     }
-    if (core->mode == CORE_RECORD)
-        log_append(core, kind, core_count(core), value, payload, length);
+    return true;
 }
 
 size_t core_log_take(Core *core, uint8_t *into, size_t capacity) {
@@ -324,6 +339,7 @@ bool core_next_event(Core *core, CoreEvent *event, uint8_t *payload, uint32_t ca
         return false;
     }
     uint32_t length = event->payload_length < capacity ? event->payload_length : capacity;
-    memcpy(payload, core->log.bytes + event->payload_offset, length);
+    if (length)
+        memcpy(payload, core->log.bytes + event->payload_offset, length);
     return true;
 }

@@ -5,6 +5,7 @@ accesses in place, while `run` is in the middle of a block; an exception raised
 there ends the run and comes out of it.
 """
 
+import contextlib
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -235,8 +236,15 @@ class Cpu:
         lib.core_set_guest_ns(self._core, now)
 
     def log_event(self, kind: Kind, value: int, payload: bytes = b"") -> None:
-        """Log an event that is applied at the current count."""
-        lib.core_log_event(self._core, kind, value, payload, len(payload))
+        """Log an event that is applied at the current count.
+
+        Raises ValueError if no entry can say that, or if the log must be taken first.
+        """
+        if not lib.core_log_event(self._core, kind, value, payload, len(payload)):
+            raise ValueError(
+                f"{kind.name} with {value} and {len(payload)} bytes cannot be logged at count "
+                f"{self.count}, with {self.log_pending} bytes waiting to be taken"
+            )
 
     def log_take(self) -> bytes:
         """Return the encoded entries recorded since the last call."""
@@ -363,10 +371,12 @@ def encode_entry(entry: Entry, bases: tuple[int, int]) -> tuple[bytes, tuple[int
     """
     count, time = ffi.new("uint64_t *", bases[0]), ffi.new("uint64_t *", bases[1])
     event = ffi.new("CoreEvent *")
-    event.kind, event.count, event.value = int(entry.kind), entry.count, entry.value
-    event.payload_length = len(entry.payload)
     into = ffi.new("uint8_t[]", 64 + len(entry.payload))
-    used = lib.core_log_encode(into, len(into), count, time, event, entry.payload)
+    used = 0
+    with contextlib.suppress(OverflowError):
+        event.kind, event.count, event.value = int(entry.kind), entry.count, entry.value
+        event.payload_length = len(entry.payload)
+        used = lib.core_log_encode(into, len(into), count, time, event, entry.payload)
     if used == 0:
         raise ValueError(f"no log entry can say {entry} behind count {bases[0]}, time {bases[1]}")
     return bytes(ffi.buffer(into, used)), (count[0], time[0])
