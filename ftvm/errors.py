@@ -55,4 +55,7 @@ class LostGuestError(FtvmError):
 
 
 EXIT_TRIPLE_FAULT = 120
+EXIT_SIGNALLED = 128
+"""Plus the number of the signal that ended the command, as shells have it."""
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
@@ -24,6 +25,8 @@ class Replica:
         self.link: Link | None = None
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
+        self.killed_ns = 0
+        """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
         self.console_port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -94,6 +97,7 @@ class Replica:
 
     def kill(self) -> None:
         """Kill it as `kill -9` does; nothing of it runs any more on return."""
+        self.killed_ns = time.monotonic_ns()
         self.process.kill()
 
     def reap(self) -> str:

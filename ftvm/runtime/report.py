@@ -9,8 +9,8 @@ import msgspec
 class FailoverTimes(msgspec.Struct, frozen=True, kw_only=True):
     """The steps of a failover; `total_ns` is their sum, from death to console.
 
-    ``detect_ns``: from the death (as its parent saw it) to the survivor's
-    knowing. ``drain_ns``: running to the end of the log. ``arbitrate_ns``: the
+    ``detect_ns``: from the kill, or else from the death as its parent saw it, to
+    the survivor's knowing. ``drain_ns``: running to the end of the log. ``arbitrate_ns``: the
     test-and-set. ``go_live_ns``: from log to world. ``attach_ns``: until the
     console was with the new primary.
     """
@@ -35,6 +35,7 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     cause: str
     died: str
+    survivor: str
     instruction: int
     log_entries: int
     log_bytes: int

@@ -331,20 +331,24 @@ class Supervisor:
             wall_ns=time.monotonic_ns() - self._start_ns,
         )
 
+    def _died_ns(self, death: Death) -> int:
+        """When a replica died: when we killed it, or else saw it dead."""
+        killed_ns = next(r.killed_ns for r in self.replicas if r.name == death.node)
+        return killed_ns or death.after_ns + self._start_ns
+
     def _failovers(self) -> list[Failover]:
         failovers = []
         for live, name in zip(self._live, self._live_names, strict=True):
             gone = self._gone[name]
             dead = [d for d in self._deaths if d.node != name]
-            died_ns = min(
-                [d.after_ns + self._start_ns for d in dead] + [live.lost_ns], default=live.lost_ns
-            )
+            died_ns = min([live.lost_ns, *(self._died_ns(death) for death in dead)])
             attached_ns = max(self._attached_ns.get(live.generation, live.live_ns), live.live_ns)
             failovers.append(
                 Failover(
                     generation=live.generation,
                     cause=gone.cause,
                     died=dead[-1].node if dead else "",
+                    survivor=name,
                     instruction=live.count,
                     log_entries=live.log_entries,
                     log_bytes=live.log_bytes,

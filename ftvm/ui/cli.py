@@ -1,0 +1,95 @@
+"""The command `ftvm`: what it is called with, and what its end means to the shell.
+
+Parsing imports nothing that is slow to load, so that help and completion come
+at once; each command loads what it needs when it is carried out.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ftvm import __version__
+from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
+from ftvm.ui import completion_command, demo_command, guests_command, run_command
+from ftvm.ui.notices import Notices
+
+_DESCRIPTION = """\
+Runs a 32-bit PC on two processes in virtual lockstep: when the primary dies,
+the backup goes on, and the guest's console never shows a seam."""
+
+_EPILOG = """\
+examples:
+  ftvm demo                             see a primary die and its guest live on
+  ftvm run guest:counter                type i, r and q; Ctrl-A x leaves
+  echo iiiq | ftvm run guest:counter --crash primary@output:20
+  ftvm run kernel.elf --solo --append "rate=100" --report run.json
+
+`ftvm COMMAND --help` tells more of a command."""
+
+COMMANDS = (demo_command, run_command, guests_command, completion_command)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, as for every other wrong input."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="ftvm",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ftvm {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command line; returns the exit status."""
+    _occupy_standard_descriptors()
+    args = make_parser().parse_args(arguments)
+    try:
+        status: int = args.carry_out(args)
+        sys.stdout.flush()
+        return status
+    except FtvmError as error:
+        Notices().error(str(error))
+        return error.exit_status
+    except KeyboardInterrupt:
+        Notices().error("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        _forget_output()
+        Notices().error(f"{error.filename or 'standard output'}: {error.strerror}")
+        return FtvmError.exit_status
+
+
+def _occupy_standard_descriptors() -> None:
+    """Keep sockets from becoming descriptor 0, 1 or 2 where one of these is closed.
+
+    Opened the wrong way round, so that using it is still the error that it was.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_WRONLY if descriptor == 0 else os.O_RDONLY)
+
+
+def _forget_output() -> None:
+    """What is left in the buffer cannot be written: do not try again at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,0 +1,123 @@
+"""One `ftvm run`: the guest's console on the standard streams, from start to end."""
+
+import contextlib
+import os
+
+import msgspec
+
+from ftvm.errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_SIGNALLED,
+    DivergenceError,
+    FtvmError,
+    LostGuestError,
+)
+from ftvm.runtime.guest import now_ns
+from ftvm.runtime.report import RunReport
+from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.ui.console import STDIN, Input, Output
+from ftvm.ui.notices import Notices
+from ftvm.ui.signals import Signals
+from ftvm.ui.teller import Teller
+from ftvm.ui.terminal import HELP, RawTerminal, Wish
+from ftvm.units import Nanoseconds
+
+QUIET_NS = Nanoseconds(300_000_000)
+"""For `--eof-exit`: output that has been quiet for so long is over."""
+
+_TICK_NS = Nanoseconds(250_000_000)
+
+
+class Session:
+    """Runs a guest on the standard streams, once."""
+
+    def __init__(self, spec: RunSpec, *, eof_exit: bool) -> None:
+        self._spec = spec
+        self._eof_exit = eof_exit
+        self._is_terminal = os.isatty(STDIN)
+        self._notices = Notices()
+        self._teller = Teller(spec, self._notices)
+        self._signals = Signals()
+        self._output = Output(self._signals, self._notices)
+        self._settled_ns: Nanoseconds | None = None
+
+    def run(self) -> RunReport:
+        """Run until the guest ends or somebody leaves; the report has the exit status.
+
+        UsageError if the host has no place for the run.
+        """
+        raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
+        with self._signals, Supervisor(self._spec, self._output.write) as supervisor, raw:
+            supervisor.transport.watch(self._signals.descriptor, self._signals.drain)
+            self._output.watch_reader(supervisor.transport)
+            if self._is_terminal:
+                self._teller.greet()
+            status = self._conduct(supervisor)
+            report = supervisor.report()
+            if status is None:
+                status = report.exit_status
+                if report.divergences or report.contradictions:
+                    status = DivergenceError.exit_status
+                self._teller.take_leave(report)
+            return msgspec.structs.replace(report, exit_status=status)
+
+    def _conduct(self, supervisor: Supervisor) -> int | None:
+        """Run the guest; return the exit status if it is not for the guest to say."""
+        try:
+            supervisor.start()
+            status = self._loop(supervisor, Input(supervisor, self._is_terminal))
+            if status is not None:
+                self._stop(supervisor)
+        except LostGuestError as error:
+            self._notices.error(f"the guest is lost: {error}")
+            return error.exit_status
+        except FtvmError as error:
+            self._notices.error(str(error))
+            return error.exit_status
+        failure = self._output.failure
+        if failure is None:
+            return status
+        self._notices.error(str(failure))
+        return failure.exit_status
+
+    def _loop(self, supervisor: Supervisor, keyboard: Input) -> int | None:
+        """Run until the guest's end; or return the exit status with which to end it."""
+        while not supervisor.finished:
+            if self._signals.caught is not None:
+                return EXIT_SIGNALLED + self._signals.caught
+            if self._output.failure is not None:
+                return self._output.failure.exit_status
+            if self._output.reader_left:
+                return EXIT_BROKEN_PIPE
+            keyboard.tend()
+            for wish in keyboard.take_wishes():
+                if wish is Wish.LEAVE:
+                    return 0
+                self._notices.info(HELP)
+            wait = Nanoseconds(0) if keyboard.ready else self._patience(supervisor, keyboard)
+            if wait is None:
+                return 0
+            supervisor.poll(wait)
+            self._teller.look(supervisor)
+        return None
+
+    def _patience(self, supervisor: Supervisor, keyboard: Input) -> Nanoseconds | None:
+        """How long to wait for something to happen; None if it is time to go."""
+        used_up = keyboard.ended_ns is not None and supervisor.input_settled
+        if not (self._eof_exit and used_up and supervisor.running):
+            self._settled_ns = None
+            return _TICK_NS
+        now = now_ns()
+        if self._settled_ns is None:
+            self._settled_ns = now
+        quiet_ns = now - max(self._settled_ns, supervisor.output_at_ns)
+        return None if quiet_ns >= QUIET_NS else Nanoseconds(QUIET_NS - quiet_ns)
+
+    def _stop(self, supervisor: Supervisor) -> None:
+        signal = self._signals.caught
+        supervisor.stop(signal.name if signal else "left")
+        while not supervisor.finished:
+            supervisor.poll(_TICK_NS)
+        if signal or self._is_terminal:
+            why = f"{signal.name}: " if signal else ""
+            self._teller.tell_stopped(supervisor.report(), why)

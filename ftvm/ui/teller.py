@@ -1,0 +1,80 @@
+"""Tells on standard error what becomes of a pair: one line for each thing that matters."""
+
+from ftvm.errors import EXIT_TRIPLE_FAULT
+from ftvm.runtime.report import BackupLoss, Death, Failover, RunReport
+from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.ui.notices import Notices
+
+_MIB = 1 << 20
+
+
+def in_ms(span_ns: int) -> str:
+    """Return a span as people read it: "12.3 ms"."""
+    return f"{span_ns / 1e6:.1f} ms"
+
+
+class Teller:
+    """Looks at a run now and then and tells what is new."""
+
+    def __init__(self, spec: RunSpec, notices: Notices) -> None:
+        self._spec = spec
+        self._notices = notices
+        self._seen = 0
+        self._failovers = self._losses = self._divergences = self._contradictions = 0
+
+    def greet(self) -> None:
+        """Say at a terminal what begins, and how to get out of it."""
+        how = "without a backup" if self._spec.solo else "primary and backup"
+        size = f"{self._spec.memory_bytes / _MIB:g} MiB"
+        name = self._spec.image_name
+        self._notices.info(f"{name}, {size}, {how}; Ctrl-A h for help, Ctrl-A x to leave")
+
+    def look(self, supervisor: Supervisor) -> None:
+        """Tell what has happened since the last look."""
+        if supervisor.changes == self._seen:
+            return
+        self._seen = supervisor.changes
+        report = supervisor.report()
+        for failover in report.failovers[self._failovers :]:
+            if failover.generation <= supervisor.generation:  # else its console is to come
+                self._failovers += 1
+                self._notices.event(_failover_line(failover, report.deaths))
+        for loss in report.backup_losses[self._losses :]:
+            self._notices.event(_loss_line(loss, report.deaths))
+        self._losses = len(report.backup_losses)
+        for text in report.divergences[self._divergences :]:
+            self._notices.error(f"the replicas differ: {text}")
+        self._divergences = len(report.divergences)
+        for text in report.contradictions[self._contradictions :]:
+            self._notices.error(f"the console was contradicted: {text}")
+        self._contradictions = len(report.contradictions)
+
+    def take_leave(self, report: RunReport) -> None:
+        """Say of a guest that has ended what its exit status does not."""
+        if report.exit_status == EXIT_TRIPLE_FAULT and report.end == "triple fault":
+            self._notices.error(f"the guest's triple fault at instruction {report.instructions:,}")
+        for role in ("primary", "backup"):
+            died = sum(d.role == role and d.status == "killed by SIGKILL" for d in report.deaths)
+            points = [point for point in self._spec.crashes if point.role == role]
+            for point in points[died:]:
+                self._notices.info(f"crash point {point} never came")
+
+    def tell_stopped(self, report: RunReport, why: str) -> None:
+        """Say where a guest was that did not end by itself."""
+        where = f"the guest was stopped at instruction {report.instructions:,}"
+        self._notices.info(f"{why}{where}")
+
+
+def _failover_line(failover: Failover, deaths: list[Death]) -> str:
+    dead = next((death for death in deaths if death.node == failover.died), None)
+    what = f"primary {dead.node} {dead.status}" if dead else f"primary lost ({failover.cause})"
+    return (
+        f"{what}; the backup went live at instruction {failover.instruction:,},"
+        f" in {in_ms(failover.time.total_ns)}"
+    )
+
+
+def _loss_line(loss: BackupLoss, deaths: list[Death]) -> str:
+    dead = next((death for death in deaths if death.role == "backup"), None)
+    what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
+    return f"{what}; the primary goes on alone from instruction {loss.instruction:,}"
