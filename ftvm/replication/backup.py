@@ -236,6 +236,11 @@ class BackupProtocol:
             )
             self._events.append(GoLive(self.generation, self.count, self.position, inputs))
 
+    @property
+    def unconfirmed_bytes(self) -> int:
+        """Output that the guest has made and the endpoint is not known to have."""
+        return sum(stream.unconfirmed_bytes for stream in self.console.outputs.values())
+
     def promote(self) -> PrimaryProtocol:
         """Return the primary that this backup has become; call once, after GoLive.
 

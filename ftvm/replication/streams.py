@@ -57,6 +57,11 @@ class OutputStream:
         return self.produced - self.released
 
     @property
+    def unconfirmed_bytes(self) -> int:
+        """Output that the endpoint is not known to have."""
+        return max(self.produced - self.confirmed, 0)
+
+    @property
     def full(self) -> bool:
         """Whether the guest must wait for the endpoint."""
         return self.wanted and len(self._data) >= self._limit_bytes

@@ -291,6 +291,7 @@ class Node:
         won_ns = now_ns()
         cpu = self._guest.machine.cpu
         entries = cpu.log_entries
+        held_bytes = self._protocol.unconfirmed_bytes
         self._guest.go_live()
         self._protocol = self._protocol.promote()
         self._arm("primary", event.generation - 1)
@@ -301,7 +302,7 @@ class Node:
                 log_bytes=event.position,
                 log_entries=entries,
                 digests=self._guest.machine.links,
-                held_bytes=self._protocol.held_bytes,
+                held_bytes=held_bytes,
                 lost_ns=self._lost_ns,
                 drained_ns=self._drained_ns,
                 won_ns=won_ns,
