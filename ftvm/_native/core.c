@@ -8,6 +8,9 @@
 
 enum { LOG_BYTES = 4 << 20, CODE_BUFFER_BYTES = 128 << 20 };
 
+/* What a page table entry can name (Intel SDM vol. 3A §4.4.2): 52 bits. */
+#define PHYSICAL_BYTES (UINT64_C(1) << 52)
+
 static void on_exception(uc_engine *uc, uint32_t vector, void *user) {
     Core *core = user;
 
@@ -55,8 +58,8 @@ static uc_err open_engine(Core *core, uint64_t memory_bytes) {
         (error = uc_ctl_exits_enable(core->uc)) != UC_ERR_OK ||
         (error = uc_ctl_set_tcg_buffer_size(core->uc, CODE_BUFFER_BYTES)) != UC_ERR_OK ||
         (error = uc_mem_map_ptr(core->uc, 0, memory_bytes, UC_PROT_ALL, core->ram)) != UC_ERR_OK ||
-        (error = uc_mmio_map(core->uc, memory_bytes, (UINT64_C(1) << 32) - memory_bytes,
-                             floating_read, NULL, floating_write, NULL)) != UC_ERR_OK ||
+        (error = uc_mmio_map(core->uc, memory_bytes, PHYSICAL_BYTES - memory_bytes, floating_read,
+                             NULL, floating_write, NULL)) != UC_ERR_OK ||
         (error = uc_hook_add(core->uc, &hook, UC_HOOK_INTR, (void *)on_exception, core, 1, 0)) !=
             UC_ERR_OK ||
         (error = uc_hook_add(core->uc, &hook, UC_HOOK_INSN_INVALID, (void *)on_invalid_instruction,

@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 _Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
 bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
@@ -91,6 +92,17 @@ void core_stop_after_port(Core *core) {
     core_attention(core);
 }
 
+/* The instruction's first byte that is no prefix (Intel SDM vol. 2A §2.1.1). */
+static uint8_t opcode_at(Core *core, uint32_t pc) {
+    static const char prefixes[] = "\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65";
+    uint8_t byte;
+
+    do
+        byte = (uint8_t)cpu_ldub_code_x86_64(core->env, pc++);
+    while (memchr(prefixes, byte, sizeof prefixes - 1));
+    return byte;
+}
+
 /* OUT has done all it does, so the state at its start with EIP moved on is the
  * state behind it. OUTS has not; there the end of the block must do. */
 void core_leave_after_port(Core *core, uintptr_t host_pc) {
@@ -99,18 +111,16 @@ void core_leave_after_port(Core *core, uintptr_t host_pc) {
     uint32_t at = TB_INSTRUCTIONS(block) - rest;
     uint32_t next_pc =
         rest > 1 ? block_pc_of(block, at + 1) : (uint32_t)TB_PC(block) + TB_GUEST_BYTES(block);
-    uint8_t opcode = (uint8_t)cpu_ldub_code_x86_64(core->env, block_pc_of(block, at));
 
     core->stop_after_port = false;
-    if (opcode == 0x66)
-        opcode = (uint8_t)cpu_ldub_code_x86_64(core->env, block_pc_of(block, at) + 1);
-    if (opcode < 0xe6) /* OUT is E6, E7, EE, EF (Intel SDM vol. 2B); OUTS 6E, 6F */
+    /* OUT is E6, E7, EE, EF (Intel SDM vol. 2B); OUTS 6E, 6F. */
+    if (core->failed || opcode_at(core, block_pc_of(block, at)) < 0xe6)
         return;
     __real_cpu_restore_state_x86_64(core->cpu, host_pc, false);
     core->restored_block = NULL;
     core->tail.instructions = 0;
     ENV_BUDGET(core->env) += rest - 1;
-    ENV_EIP(core->env) = next_pc - TB_CS_BASE(block);
+    ENV_EIP(core->env) = next_pc - (uint32_t)TB_CS_BASE(block);
     ENV_HFLAGS(core->env) &= ~(uint32_t)HFLAG_INHIBIT_IRQ;
     core->reason = CORE_ATTENTION;
     core->stopping = true;

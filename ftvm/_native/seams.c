@@ -145,6 +145,25 @@ void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
     regs[2] = edx;
 }
 
+void __real_helper_wrmsr_x86_64(EngineEnv *env);
+
+/* The engine lets a guest set registers of processors that ours is not. What
+ * CoreCpu has no field for, snapshots and digests would miss, so it stays as it
+ * is; the numbers are Intel's (SDM vol. 4) and AMD's of TSC_AUX and EFER. */
+void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
+    uint32_t number = (uint32_t)ENV_REGS(env)[1];
+
+    if ((number >= 0x174 && number <= 0x176) || /* IA32_SYSENTER_CS, ESP, EIP */
+        (number >= 0x200 && number <= 0x20f) || /* IA32_MTRR_PHYSBASE, PHYSMASK */
+        number == 0x250 || number == 0x258 || number == 0x259 ||
+        (number >= 0x268 && number <= 0x26f) || /* IA32_MTRR_FIX */
+        number == 0x2ff ||                      /* IA32_MTRR_DEF_TYPE */
+        number == 0x277 ||                      /* IA32_PAT */
+        number == 0x1a0 ||                      /* IA32_MISC_ENABLE */
+        number == 0xc0000080 || number == 0xc0000103)
+        __real_helper_wrmsr_x86_64(env);
+}
+
 void __real_helper_raise_interrupt_x86_64(EngineEnv *env, int vector, int next_eip_addend);
 void __real_helper_into_x86_64(EngineEnv *env, int next_eip_addend);
 
@@ -326,15 +345,12 @@ uint64_t __wrap_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address) {
     return physical;
 }
 
-uint32_t __real_cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address);
-
-/* Translation reads code past the TLB too, for the same reason. */
+/* Translation reads code past the TLB too, for the same reason. Where there is
+ * no memory the bus floats high, and the guest gets #UD for it. */
 uint32_t __wrap_cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address) {
     uint64_t physical = __wrap_get_page_addr_code_x86_64(env, address & 0xffffffff);
 
-    if (physical == UINT64_MAX)
-        return __real_cpu_ldub_code_x86_64(env, address);
-    return core_running->ram[physical];
+    return physical == UINT64_MAX ? 0xff : core_running->ram[physical];
 }
 
 uint32_t __wrap_cpu_lduw_code_x86_64(EngineEnv *env, uint64_t address) {
