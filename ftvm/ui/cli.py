@@ -20,9 +20,15 @@ Runs a 32-bit PC on two processes in virtual lockstep: when the primary dies,
 the backup goes on, and the guest's console never shows a seam."""
 
 _EPILOG = """\
+commands:
+  demo        kill the primary of a guest, see the guest live on
+  run         run an image under fault tolerance
+  guests      list the bundled guest images
+  completion  print a shell's completion script
+
 examples:
-  ftvm demo                             see a primary die and its guest live on
-  ftvm run guest:counter                type i, r and q; Ctrl-A x leaves
+  ftvm demo
+  ftvm run guest:counter                      # type i, r, q; Ctrl-A x leaves
   echo iiiq | ftvm run guest:counter --crash primary@output:20
   ftvm run kernel.elf --solo --append "rate=100" --report run.json
 
@@ -47,7 +53,11 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ftvm {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    commands = parser.add_subparsers(
+        metavar="COMMAND",
+        required=True,
+        help=argparse.SUPPRESS,  # argparse would break the lines of a list this short
+    )
     for command in COMMANDS:
         command.add_parser(commands)
     return parser

@@ -76,7 +76,7 @@ class Course:
     answers_at_kill: int = 0
     sent_at_kill: int = 0
     silence_ns: int = 0
-    """From the kill to the next output that the console saw."""
+    """From the last output of the old primary to the first one of the new."""
     failure: str = ""
     """What kept the run from its end; empty if nothing did."""
     report: RunReport | None = None
@@ -103,7 +103,11 @@ class Drive:
         """Run to the end, good or bad; HostError if the host cannot begin."""
         course = self._course
         spec = RunSpec(self._image, self._image.name, _MEMORY_BYTES, "", False, (), _EPOCH_S)
-        with Signals() as signals, Supervisor(spec, self._hear) as supervisor:
+
+        def hear(data: bytes) -> None:
+            self._hear(supervisor, data)
+
+        with Signals() as signals, Supervisor(spec, hear) as supervisor:
             supervisor.transport.watch(signals.descriptor, signals.drain)
             supervisor.start()
             a, b = supervisor.replicas
@@ -130,17 +134,17 @@ class Drive:
 
     # --- the console ---
 
-    def _hear(self, data: bytes) -> None:
+    def _hear(self, supervisor: Supervisor, data: bytes) -> None:
         course, now = self._course, now_ns()
         if not course.output:
             self._note("ready", f"in lockstep; {INCREMENTS} increments go in")
         course.output += data
+        if supervisor.generation > 1 and not course.silence_ns:
+            course.silence_ns = now - self._heard_ns
         self._heard_ns = now
         self._answers = max(course.output.count(b"\n") - 1, 0)
         if self._kill_at_ns is None and self._answers >= course.plan.replies:
             self._kill_at_ns = now + course.plan.delay_us * 1000
-        if self._killed_ns and not course.silence_ns:
-            course.silence_ns = now - self._killed_ns
         self._watcher.progress(self._answers, INCREMENTS)
 
     def _type(self, supervisor: Supervisor) -> None:

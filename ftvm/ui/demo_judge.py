@@ -26,8 +26,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What `ftvm demo --json` prints.
 
     ``killed_after_answers`` and ``killed_after_us`` are the seed's choice.
-    ``silence_ns`` is the longest that the console felt of the failover: from
-    the kill to its next output.
+    ``silence_ns`` is what the console felt of the failover: from the last output
+    of the old primary to the first one of the new.
     """
 
     holds: bool
@@ -81,7 +81,7 @@ def _increments(output: bytes) -> Check:
             return Check(name, False, f"answer {place} is {line!r}, not {right}")
     if len(lines) != len(wanted):
         return Check(name, False, f"{len(lines)} answers, not {len(wanted)}")
-    return Check(name, True, f"answers 1 to {INCREMENTS} in order, and r says {INCREMENTS}")
+    return Check(name, True, f"1 to {INCREMENTS} in order, r says {INCREMENTS}")
 
 
 def _console(course: Course) -> Check:
@@ -91,7 +91,7 @@ def _console(course: Course) -> Check:
         return Check(name, False, contradictions[0])
     output, expected = bytes(course.output), expected_output()
     if output == expected:
-        return Check(name, True, f"{len(output):,} bytes, each one as it must be")
+        return Check(name, True, f"{len(output):,} bytes, all as expected")
     same = next(
         (i for i, (a, b) in enumerate(zip(output, expected, strict=False)) if a != b),
         min(len(output), len(expected)),
@@ -109,7 +109,7 @@ def _failover(course: Course, report: RunReport) -> Check:
         return Check(name, False, f"deaths: {deaths or 'none'}")
     if len(report.failovers) != 1:
         return Check(name, False, f"{len(report.failovers)} failovers")
-    return Check(name, True, f"{course.answers_at_kill} answers before, the rest after")
+    return Check(name, True, f"after {course.answers_at_kill} answers")
 
 
 def _replicas(report: RunReport) -> Check:
@@ -117,7 +117,7 @@ def _replicas(report: RunReport) -> Check:
     if report.divergences:
         return Check(name, False, report.divergences[0])
     compared = sum(failover.digests for failover in report.failovers)
-    return Check(name, compared > 0, f"{compared} digests of the whole machine compared")
+    return Check(name, compared > 0, f"{compared} digests compared")
 
 
 def _exit(report: RunReport) -> Check:

@@ -104,21 +104,20 @@ class DemoScreen:
             Text(f"{name} {span / 1e6:.1f}", _STEP_STYLES[name]) for name, span in spans.items()
         )
         self._row("", steps.append(" ms", ""))
-        self._row("console", f"silent for {in_ms(course.silence_ns)} after the kill")
+        self._row("console", f"silent for {in_ms(course.silence_ns)}")
         self._row(
             "in flight",
-            f"{course.sent_at_kill - course.answers_at_kill} increments typed and not answered;"
-            f" {failover.held_bytes} bytes held back, sent by {failover.survivor}",
+            f"{course.sent_at_kill - course.answers_at_kill} increments typed and not answered,"
+            f" {failover.held_bytes} bytes held or unconfirmed",
         )
 
     def _show_totals(self, report: RunReport) -> None:
         log = report.log
         self._row(
             "log",
-            f"{log.entries:,} entries in {log.bytes:,} bytes,"
-            f" {log.bytes / INCREMENTS:.0f} bytes for each increment",
+            f"{log.entries:,} entries in {log.bytes:,} bytes:"
+            f" {log.bytes / INCREMENTS:.1f} bytes for each increment",
         )
-        self._row("output", f"{report.output_bytes:,} bytes, {report.held_bytes_max} held at most")
 
     def _row(self, name: str, value: Text | str) -> None:
         self._print(Text.assemble((f"  {name:10}", "bold"), value))

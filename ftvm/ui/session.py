@@ -93,7 +93,8 @@ class Session:
             for wish in keyboard.take_wishes():
                 if wish is Wish.LEAVE:
                     return 0
-                self._notices.info(HELP)
+                for line in HELP:
+                    self._notices.info(line)
             wait = Nanoseconds(0) if keyboard.ready else self._patience(supervisor, keyboard)
             if wait is None:
                 return 0

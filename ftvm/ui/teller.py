@@ -27,7 +27,7 @@ class Teller:
         how = "without a backup" if self._spec.solo else "primary and backup"
         size = f"{self._spec.memory_bytes / _MIB:g} MiB"
         name = self._spec.image_name
-        self._notices.info(f"{name}, {size}, {how}; Ctrl-A h for help, Ctrl-A x to leave")
+        self._notices.info(f"{name}, {size}, {how}; Ctrl-A x leaves, Ctrl-A h helps")
 
     def look(self, supervisor: Supervisor) -> None:
         """Tell what has happened since the last look."""
@@ -69,7 +69,7 @@ def _failover_line(failover: Failover, deaths: list[Death]) -> str:
     dead = next((death for death in deaths if death.node == failover.died), None)
     what = f"primary {dead.node} {dead.status}" if dead else f"primary lost ({failover.cause})"
     return (
-        f"{what}; the backup went live at instruction {failover.instruction:,},"
+        f"{what}; backup live at instruction {failover.instruction:,}"
         f" in {in_ms(failover.time.total_ns)}"
     )
 
@@ -77,4 +77,4 @@ def _failover_line(failover: Failover, deaths: list[Death]) -> str:
 def _loss_line(loss: BackupLoss, deaths: list[Death]) -> str:
     dead = next((death for death in deaths if death.role == "backup"), None)
     what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
-    return f"{what}; the primary goes on alone from instruction {loss.instruction:,}"
+    return f"{what}; the primary is alone from instruction {loss.instruction:,}"

@@ -7,10 +7,11 @@ from types import FrameType
 
 ESCAPE = 0x01  # Ctrl-A, as in QEMU and screen
 
-HELP = """\
-Ctrl-A x       leave: the guest is stopped, primary and backup end
-Ctrl-A h       this help
-Ctrl-A Ctrl-A  a Ctrl-A for the guest"""
+HELP = (
+    "Ctrl-A x leaves: the guest is stopped, primary and backup end",
+    "Ctrl-A h tells this",
+    "Ctrl-A Ctrl-A is a Ctrl-A for the guest",
+)
 
 
 class Wish(enum.Enum):
