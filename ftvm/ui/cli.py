@@ -20,12 +20,6 @@ Runs a 32-bit PC on two processes in virtual lockstep: when the primary dies,
 the backup goes on, and the guest's console never shows a seam."""
 
 _EPILOG = """\
-commands:
-  demo        kill the primary of a guest, see the guest live on
-  run         run an image under fault tolerance
-  guests      list the bundled guest images
-  completion  print a shell's completion script
-
 examples:
   ftvm demo
   ftvm run guest:counter                      # type i, r, q; Ctrl-A x leaves
@@ -52,12 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"ftvm {__version__}")
-    commands = parser.add_subparsers(
-        metavar="COMMAND",
-        required=True,
-        help=argparse.SUPPRESS,  # argparse would break the lines of a list this short
-    )
+    parser.add_argument("-V", "--version", action="version", version=f"ftvm {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for command in COMMANDS:
         command.add_parser(commands)
     return parser
