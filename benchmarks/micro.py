@@ -1,0 +1,235 @@
+"""What single things cost: a result, a stop, an interrupt, a port access, a page.
+
+Times are of this process's CPU. What the guest's loop and the call from Python
+into the core cost is measured in the same round and taken off.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.bare import (
+    IN_AL_DX,
+    LINE_STATUS_PORT,
+    NOP,
+    RDRAND_EAX,
+    RDTSC,
+    UNROLLED,
+    BareMachine,
+    load,
+    loop,
+)
+from benchmarks.engines import EPOCH_S, MEMORY_BYTES
+from benchmarks.guests import CannotRunError
+from benchmarks.ours import boot, drive
+from ftvm.machine import snapshot
+from ftvm.machine.cpu import NEVER, Mode, Reason, lib
+from ftvm.machine.machine import Machine, MachineConfig
+from ftvm.units import PAGE_BYTES, GuestPhysical
+
+STOP_EVERY = 1009  # a prime, so that stops fall anywhere in the loop's block
+FOR_EVER = 1 << 30
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number; `goal` is the most that the design allows, if it says."""
+
+    name: str
+    value: float
+    unit: str
+    goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything is done, and how often that is repeated."""
+
+    results: int
+    stops: int
+    ports: int
+    pages: int
+    ticks: int
+    rounds: int
+
+
+FULL = Size(results=600_000, stops=20_000, ports=400_000, pages=2048, ticks=400, rounds=7)
+TINY = Size(results=3_200, stops=100, ports=1_600, pages=32, ticks=20, rounds=1)
+
+
+def measure(images: dict[str, Path], size: Size, tell: Callable[[str], None]) -> list[Figure]:
+    """Take every figure."""
+    figures: list[Figure] = []
+    for name, take in (
+        ("results", _results),
+        ("stops", _stops),
+        ("port accesses", _ports),
+        ("pages", _pages),
+    ):
+        tell(name)
+        figures += take(size)
+    tell("log and snapshot")
+    return figures + _log(images, size) + _snapshot(images, size)
+
+
+def _median_of(rounds: int, sample: Callable[[], tuple[float, ...]]) -> list[float]:
+    """Medians, position by position, of what `sample` returns in each round."""
+    samples = [sample() for _ in range(rounds)]
+    return [statistics.median(column) for column in zip(*samples, strict=True)]
+
+
+def _results(size: Size) -> list[Figure]:
+    rounds = size.results // UNROLLED
+    results = rounds * UNROLLED
+    entry_bytes = 0.0
+
+    def sample() -> tuple[float, ...]:
+        nonlocal entry_bytes
+        plain = BareMachine(loop(NOP, rounds)).run_to_halt()
+        costs = []
+        for instruction in (RDTSC, RDRAND_EAX):
+            recorded = BareMachine(loop(instruction, rounds), Mode.RECORD)
+            costs.append(recorded.run_to_halt() - plain)
+            steps = lib.core_count(recorded.core)
+            log = bytes(recorded.log)
+            if instruction == RDTSC:
+                entry_bytes = len(log) / results
+            replayed = BareMachine(loop(instruction, rounds))
+            costs.append(replayed.replay(log, steps) - plain)
+        return tuple(cost / results * 1e9 for cost in costs)
+
+    rdtsc, rdtsc_replayed, rdrand, rdrand_replayed = _median_of(size.rounds, sample)
+    return [
+        Figure("rdtsc, logged", rdtsc, "ns", 15),
+        Figure("rdtsc, replayed", rdtsc_replayed, "ns"),
+        Figure("rdrand, logged", rdrand, "ns"),
+        Figure("rdrand, replayed", rdrand_replayed, "ns"),
+        Figure("rdtsc in the log", entry_bytes, "bytes"),
+    ]
+
+
+def _call_seconds(machine: BareMachine, calls: int) -> float:
+    """CPU seconds of so many calls from Python into the core that do nothing."""
+    core, last_time = machine.core, lib.core_last_time
+    start = time.process_time()
+    for _ in range(calls):
+        last_time(core)
+    return time.process_time() - start
+
+
+def _stops(size: Size) -> list[Figure]:
+    steps = size.stops * STOP_EVERY
+
+    def sample() -> tuple[float, ...]:
+        straight = BareMachine(loop(NOP, FOR_EVER))
+        start = time.process_time()
+        lib.core_run(straight.core, steps, NEVER)
+        plain = time.process_time() - start
+
+        stopped = BareMachine(loop(NOP, FOR_EVER))
+        core, run = stopped.core, lib.core_run
+        call = _call_seconds(stopped, size.stops)
+        start = time.process_time()
+        for count in range(STOP_EVERY, steps + 1, STOP_EVERY):
+            run(core, count, NEVER)
+        stops = time.process_time() - start - call - plain
+        if lib.core_count(core) != steps:
+            raise CannotRunError(f"a run to count {steps} ended at {lib.core_count(core)}")
+
+        interrupted = BareMachine(loop(NOP, FOR_EVER), Mode.RECORD)
+        core, line = interrupted.core, lib.core_set_interrupt_line
+        start = time.process_time()
+        for count in range(STOP_EVERY, steps + 1, STOP_EVERY):
+            line(core, True)
+            # The handler's first instruction; its IRET opens interrupts again.
+            run(core, count - STOP_EVERY + 1, NEVER)
+            line(core, False)
+            run(core, count, NEVER)
+        interrupts = time.process_time() - start - 4 * call - plain
+        if lib.core_log_entries(core) != size.stops:
+            raise CannotRunError(f"{lib.core_log_entries(core)} interrupts of {size.stops} came")
+        return stops / size.stops * 1e6, interrupts / size.stops * 1e6
+
+    stops, interrupts = _median_of(size.rounds, sample)
+    return [
+        Figure("stop anywhere and resume, in C", stops, "µs", 1),
+        Figure("interrupt: deliver, stop in its handler, resume; in C", interrupts, "µs", 1),
+    ]
+
+
+def _ports(size: Size) -> list[Figure]:
+    rounds = size.ports // UNROLLED
+    ports = rounds * UNROLLED
+
+    def sample() -> tuple[float, ...]:
+        plain = BareMachine(loop(NOP, rounds)).run_to_halt()
+        native = BareMachine(loop(IN_AL_DX, rounds)).run_to_halt()
+        machine = Machine(MachineConfig(memory_bytes=MEMORY_BYTES, epoch_s=EPOCH_S))
+        load(machine.cpu._core, loop(IN_AL_DX, rounds))
+        start = time.process_time()
+        reason = machine.run()
+        python = time.process_time() - start
+        if reason is not Reason.HALTED:
+            raise CannotRunError(f"reading port {LINE_STATUS_PORT:#x} ended by {reason.name}")
+        return (native - plain) / ports * 1e9, (python - plain) / ports * 1e9
+
+    native_ns, python_ns = _median_of(size.rounds, sample)
+    return [
+        Figure("port access, the core's share", native_ns, "ns"),
+        Figure("port access with the UART in Python", python_ns, "ns"),
+    ]
+
+
+def _pages(size: Size) -> list[Figure]:
+    content = bytes(range(256)) * (PAGE_BYTES // 256)
+
+    def sample() -> tuple[float, ...]:
+        machine = Machine(MachineConfig(memory_bytes=MEMORY_BYTES, epoch_s=EPOCH_S))
+        machine.checkpoint()
+        start = time.process_time()
+        machine.checkpoint()
+        clean = time.process_time() - start
+        for page in range(size.pages):
+            machine.cpu.write_memory(GuestPhysical(page * PAGE_BYTES), content)
+        start = time.process_time()
+        machine.checkpoint()
+        dirty = time.process_time() - start
+        return clean * 1e6, (dirty - clean) / size.pages * 1e9
+
+    clean, page = _median_of(size.rounds, sample)
+    return [
+        Figure("digest, nothing written since the last", clean, "µs"),
+        Figure("digest, each page written", page, "ns"),
+    ]
+
+
+def _log(images: dict[str, Path], size: Size) -> list[Figure]:
+    machine = boot(images["ticker"], f"rate=1000 ticks={size.ticks}")
+    machine.record()
+    _, log_bytes = drive(machine)
+    return [Figure("timer interrupt in the log", log_bytes / size.ticks, "bytes")]
+
+
+def _snapshot(images: dict[str, Path], size: Size) -> list[Figure]:
+    machine = boot(images["sort"], "size=2000 rounds=1")
+    drive(machine)
+    length = 0
+
+    def sample() -> tuple[float, ...]:
+        nonlocal length
+        start = time.process_time()
+        taken = snapshot.take(machine)
+        middle = time.process_time()
+        snapshot.restore(taken)
+        length = len(taken)
+        return (middle - start) * 1e3, (time.process_time() - middle) * 1e3
+
+    take, restore = _median_of(size.rounds, sample)
+    megabytes = MEMORY_BYTES >> 20
+    return [
+        Figure(f"snapshot of {megabytes} MiB, mostly empty", take, "ms"),
+        Figure("restoring it", restore, "ms"),
+        Figure("its size", length / 1e3, "kB"),
+    ]
