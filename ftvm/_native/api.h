@@ -76,7 +76,7 @@ typedef struct CoreCpu {
     uint8_t fptags[8];
     uint8_t fpregs[8][16];
     uint8_t xmm[8][16];
-    uint32_t halted;
+    uint32_t halted, shutdown; /* shutdown: after a triple fault */
     int32_t old_exception;
 } CoreCpu;
 
@@ -131,6 +131,7 @@ void core_set_log_bases(Core *core, uint64_t base_count, uint64_t base_time);
 
 /* State. */
 void core_get_cpu(const Core *core, CoreCpu *cpu);
+const char *core_cpu_fault(const CoreCpu *cpu);
 void core_set_cpu(Core *core, const CoreCpu *cpu);
 uint8_t *core_memory(Core *core);
 void core_memory_written(Core *core, uint64_t address, uint64_t length);

@@ -127,6 +127,7 @@ enum {
     HFLAG_INHIBIT_IRQ = 1 << 3,
     HFLAG_VM86 = 1 << 17,
     HFLAG_SMAP = 1 << 23,
+    HFLAG_IO_BREAKPOINT = 1 << 24,
     EFLAG_CARRY = 1 << 0,
     EFLAG_INTERRUPT = 1 << 9,
     EFLAG_DIRECTION = 1 << 10,

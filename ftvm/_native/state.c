@@ -76,7 +76,56 @@ void core_get_cpu(const Core *core, CoreCpu *cpu) {
     cpu->fpstt = (uint16_t)ENV_FPSTT(env);
     memcpy(cpu->fptags, ENV_FPTAGS(env), 8);
     cpu->halted = CPU_HALTED(core->cpu);
+    cpu->shutdown = core->shutdown;
     cpu->old_exception = ENV_OLD_EXCEPTION(env);
+}
+
+/* The engine's float_status: four bytes, then flags of 0 or 1. */
+static bool float_status_is_possible(uint64_t status) {
+    uint8_t rounding_mode = (uint8_t)(status >> 8), precision = (uint8_t)(status >> 24);
+
+    return !(status & 0xfefefefe000000fe) && rounding_mode <= 3 &&
+           (precision == 0 || precision == 32 || precision == 64 || precision == 80);
+}
+
+/* What the engine keeps of the state in hflags once more. ADDSEG may be set for
+ * nothing: it stays after a switch to protected mode. */
+static bool hflags_are_possible(const CoreCpu *cpu) {
+    const uint32_t addseg = 1 << 6, descriptor_db = 1 << 22;
+    bool protected_mode = cpu->cr[0] & 1, wide_code = cpu->segments[1].flags & descriptor_db;
+    uint32_t bases = cpu->segments[0].base | cpu->segments[2].base | cpu->segments[3].base;
+    uint32_t free = HFLAG_CPL | HFLAG_INHIBIT_IRQ | addseg | HFLAG_IO_BREAKPOINT;
+    uint32_t fixed = (protected_mode ? 1u << 7 : 0) | (cpu->cr[0] & 0xe) << 8 |
+                     (cpu->cr[4] & 1 << 9) << 13 | (wide_code ? 1u << 4 : 0) |
+                     (cpu->segments[2].flags & descriptor_db ? 1u << 5 : 0);
+    bool needs_addseg = !protected_mode || !wide_code || bases;
+
+    return (cpu->hflags & ~free) == fixed && (!needs_addseg || cpu->hflags & addseg);
+}
+
+/* What a CPU can never have, and the engine would trip over; NULL if nothing. */
+const char *core_cpu_fault(const CoreCpu *cpu) {
+    const uint32_t eflags = 0x3f7fd7, cr0 = 0xe005003f, paging = UINT32_C(1) << 31;
+
+    if (cpu->eflags & ~eflags || !(cpu->eflags & 2))
+        return "EFLAGS has reserved bits";
+    if (cpu->cr[0] & ~cr0 || cpu->cr[1] || ((cpu->cr[0] & paging) && !(cpu->cr[0] & 1)))
+        return "the control registers contradict each other";
+    if (!hflags_are_possible(cpu))
+        return "hflags are not those of these segments and control registers";
+    if (cpu->efer || cpu->a20_mask != UINT32_MAX)
+        return "EFER or A20 mask is not that of this CPU";
+    if (cpu->fpstt > 7 || !float_status_is_possible(cpu->fp_status) ||
+        !float_status_is_possible(cpu->mmx_status) || !float_status_is_possible(cpu->sse_status))
+        return "the floating point state is impossible";
+    for (int i = 0; i < 8; i++)
+        if (cpu->fptags[i] > 1)
+            return "the floating point tags are impossible";
+    if (cpu->halted > 1 || cpu->shutdown > 1)
+        return "halted or shutdown is neither 0 nor 1";
+    if (cpu->old_exception < -1 || cpu->old_exception > 31)
+        return "the exception before this one does not exist";
+    return NULL;
 }
 
 void core_set_cpu(Core *core, const CoreCpu *cpu) {
@@ -129,6 +178,7 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     ENV_FPSTT(env) = cpu->fpstt;
     memcpy(ENV_FPTAGS(env), cpu->fptags, 8);
     CPU_HALTED(core->cpu) = cpu->halted;
+    core->shutdown = cpu->shutdown;
     ENV_OLD_EXCEPTION(env) = cpu->old_exception;
     cpu_x86_update_dr7_x86_64(env, cpu->dr[7]);
     core_synchronize(core);

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ftvm._native import _core
-from ftvm.errors import EngineError, HostError
+from ftvm.errors import EngineError, HostError, StateError
 from ftvm.units import PAGE_BYTES, GuestPhysical, InstructionCount, Nanoseconds
 
 ffi: Any = _core.ffi
@@ -302,6 +302,10 @@ class Cpu:
 
     @registers.setter
     def registers(self, registers: Any) -> None:
+        """Raises StateError, with the CPU as it was, for a state that no CPU can have."""
+        fault = lib.core_cpu_fault(registers)
+        if fault:
+            raise StateError(f"cpu: {ffi.string(fault).decode()}")
         lib.core_set_cpu(self._core, registers)
 
     @property

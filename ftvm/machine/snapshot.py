@@ -16,11 +16,15 @@ import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any
 
-from ftvm.errors import StateError
-from ftvm.machine.cpu import REGISTER_BYTES
-from ftvm.machine.machine import Machine, MachineConfig
+import msgspec
+
+from ftvm.errors import StateError, UsageError
+from ftvm.machine.boot.memory_map import check_memory_bytes
+from ftvm.machine.cpu import REGISTER_BYTES, Mode
+from ftvm.machine.machine import DIGEST_BYTES, Machine, MachineConfig
 from ftvm.machine.plain import convert_plain, decode_plain, encode_plain
 from ftvm.units import PAGE_BYTES, GuestPhysical, InstructionCount, Nanoseconds
 
@@ -29,6 +33,8 @@ VERSION = 1
 _HEADER = struct.Struct("<8sII32s")
 _BODY_BYTES_MAX = 1 << 32
 _ZEROS = bytes(PAGE_BYTES)
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,16 @@ class Snapshot:
     """
 
     config: MachineConfig
-    count: int
+    count: Natural
     registers: bytes
-    pages: tuple[int, ...]
+    pages: tuple[Natural, ...]
     memory: bytes
-    guest_ns: int
-    log_bases: tuple[int, int]
-    digest: bytes
-    input_bytes: int
-    exit_value: int | None
+    guest_ns: Natural
+    log_bases: tuple[Natural, Natural]
+    digest: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
+    links: Natural
+    input_bytes: Natural
+    exit_value: Annotated[int, msgspec.Meta(ge=0, le=0xFF)] | None
     devices: dict[str, Any]
 
 
@@ -71,6 +78,7 @@ def take(machine: Machine) -> bytes:
         guest_ns=machine.cpu.last_time,
         log_bases=machine.cpu.log_bases,
         digest=machine.digest,
+        links=machine.links,
         input_bytes=machine.input_bytes,
         exit_value=machine.exit_value,
         devices=dict(machine.bus.state()),
@@ -87,13 +95,7 @@ def restore(data: bytes) -> Machine:
     another version, or describe no possible machine.
     """
     snapshot = _decode(data)
-    if len(snapshot.registers) != REGISTER_BYTES:
-        raise StateError("snapshot: the registers are not those of this CPU")
-    page_count = snapshot.config.memory_bytes // PAGE_BYTES
-    if len(snapshot.memory) != len(snapshot.pages) * PAGE_BYTES or any(
-        not 0 <= number < page_count for number in snapshot.pages
-    ):
-        raise StateError("snapshot: pages and memory do not fit each other")
+    _check(snapshot)
     machine = Machine(snapshot.config)
     for index, number in enumerate(snapshot.pages):
         page = snapshot.memory[index * PAGE_BYTES : (index + 1) * PAGE_BYTES]
@@ -104,7 +106,9 @@ def restore(data: bytes) -> Machine:
     machine.cpu.register_bytes = snapshot.registers
     machine.cpu.log_bases = snapshot.log_bases
     machine.cpu.set_guest_ns(Nanoseconds(snapshot.guest_ns))
+    machine.go_live(Mode.SOLO)
     machine.digest = snapshot.digest
+    machine.links = snapshot.links
     machine.input_bytes = snapshot.input_bytes
     machine.exit_value = snapshot.exit_value
     return machine
@@ -130,6 +134,24 @@ def _decode(data: bytes) -> Snapshot:
     except zlib.error as error:
         raise StateError(f"snapshot: {error}") from None
     return decode_plain(plain, Snapshot, "snapshot")
+
+
+def _check(snapshot: Snapshot) -> None:
+    try:
+        check_memory_bytes(snapshot.config.memory_bytes)
+    except UsageError as error:
+        raise StateError(f"snapshot: {error}") from None
+    if len(snapshot.registers) != REGISTER_BYTES:
+        raise StateError("snapshot: the registers are not those of this CPU")
+    page_count = snapshot.config.memory_bytes // PAGE_BYTES
+    if (
+        len(snapshot.memory) != len(snapshot.pages) * PAGE_BYTES
+        or any(low >= high for low, high in pairwise(snapshot.pages))
+        or any(number >= page_count for number in snapshot.pages)
+    ):
+        raise StateError("snapshot: pages and memory do not fit each other")
+    if snapshot.log_bases[0] > snapshot.count or snapshot.log_bases[1] > snapshot.guest_ns:
+        raise StateError("snapshot: the log's last entry is later than the machine")
 
 
 def _device_states(machine: Machine, states: dict[str, Any]) -> tuple[tuple[str, object], ...]:
