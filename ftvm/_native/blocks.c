@@ -3,17 +3,21 @@
  *
  * The engine begins every translated block with a call of its exit check:
  *
- *     movabs rdi, <uc>      48 bf imm64
+ *     movabs rdi, <uc>      48 bf imm64, or lea rdi, [rip+rel32] 48 8d 3d rel32,
+ *                           or mov edi, imm32 bf imm32
  *     xor    esi, esi       33 f6  (or 31 f6)
  *     call   check          e8 rel32, or ff 15 rel32
  *
- * We rewrite the first twelve bytes, so that the call happens only when the
+ * We rewrite what is before the call, so that it happens only when the
  * instruction budget, kept beside the guest's registers, is used up:
  *
- *     sub    qword [rbp+120], n   48 83 6d 78 imm8, or 48 81 6d 78 imm32
+ *     sub    dword [rbp+120], n   83 6d 78 imm8, or 81 6d 78 imm32
  *     jns    behind the call      79 rel8
  *     nop ...                     up to the call
  *     call   check
+ *
+ * Where that does not fit (a long block, and <uc> within 4 GiB) the call
+ * happens always, and the check subtracts.
  *
  * A block is one straight line of instructions, so n is all there is to
  * count. The places where a block is left before its end are few, and each
@@ -29,48 +33,67 @@
 
 #include <string.h>
 
-enum { CHECK_SETUP_BYTES = 12 };
+/* Bytes before the call at the start of a block, 0 if these are not they. */
+static uint8_t setup_bytes(const uint8_t *code, uint64_t uc) {
+    uint64_t argument = 0;
+    uint8_t bytes;
+
+    if (code[0] == 0x48 && code[1] == 0xbf) {
+        memcpy(&argument, code + 2, 8);
+        bytes = 10;
+    } else if (code[0] == 0x48 && code[1] == 0x8d && code[2] == 0x3d) {
+        int32_t distance;
+        memcpy(&distance, code + 3, 4);
+        bytes = 7;
+        argument = (uint64_t)(uintptr_t)code + bytes + (uint64_t)distance;
+    } else if (code[0] == 0xbf) {
+        memcpy(&argument, code + 1, 4);
+        bytes = 5;
+    } else {
+        return 0;
+    }
+    bool zeroes_esi = (code[bytes] == 0x33 || code[bytes] == 0x31) && code[bytes + 1] == 0xf6;
+    return argument == uc && zeroes_esi ? bytes + 2 : 0;
+}
+
+static uint8_t call_bytes(const uint8_t *code) {
+    return code[0] == 0xe8 ? 5 : code[0] == 0xff && code[1] == 0x15 ? 6 : 0;
+}
+
+bool block_counts_itself(EngineTb *block) {
+    const uint8_t *code = TB_CODE(block);
+
+    return code[0] == 0xeb || ((code[0] == 0x83 || code[0] == 0x81) && code[1] == 0x6d);
+}
 
 bool block_count(EngineTb *block, Core *core) {
     uint8_t *code = TB_CODE(block);
-    uint64_t uc = (uint64_t)(uintptr_t)core->uc;
     uint32_t n = TB_INSTRUCTIONS(block);
 
-    if (code[0] == 0xeb ||
-        (code[0] == 0x48 && (code[1] == 0x83 || code[1] == 0x81) && code[2] == 0x6d))
+    if (block_counts_itself(block))
         return true; /* the engine found the block made already */
-    if (code[0] != 0x48 || code[1] != 0xbf || memcmp(code + 2, &uc, sizeof uc) != 0 ||
-        (code[10] != 0x33 && code[10] != 0x31) || code[11] != 0xf6)
-        return false;
-    uint8_t call_bytes;
-    if (code[12] == 0xe8)
-        call_bytes = 5;
-    else if (code[12] == 0xff && code[13] == 0x15)
-        call_bytes = 6;
-    else
+    uint8_t setup = setup_bytes(code, (uint64_t)(uintptr_t)core->uc);
+    uint8_t call = setup ? call_bytes(code + setup) : 0;
+    if (!call)
         return false;
 
     if ((uintptr_t)code < core->newest_block) /* the code buffer started again */
         memset(&core->rest, 0, sizeof core->rest);
     core->newest_block = (uintptr_t)code;
 
+    uint8_t subtract = n < 128 ? 4 : 7;
     if (core->uncounted) {
         code[0] = 0xeb;
-        code[1] = (uint8_t)(CHECK_SETUP_BYTES + call_bytes - 2);
-        return true;
+        code[1] = (uint8_t)(setup + call - 2);
+    } else if (subtract + 2 <= setup) {
+        memset(code, 0x90, setup);
+        code[0] = n < 128 ? 0x83 : 0x81;
+        code[1] = 0x6d;
+        code[2] = ENV_BUDGET_DISPLACEMENT;
+        memcpy(code + 3, &n, subtract - 3u);
+        code[subtract] = 0x79;
+        code[subtract + 1] = (uint8_t)(setup + call - subtract - 2);
     }
-    uint32_t subtract_bytes = n < 128 ? 5 : 8;
-    uint32_t at = subtract_bytes + 2;
-    code[1] = n < 128 ? 0x83 : 0x81;
-    code[2] = 0x6d;
-    code[3] = ENV_BUDGET_DISPLACEMENT;
-    memcpy(code + 4, &n, subtract_bytes - 4);
-    code[subtract_bytes] = 0x79;
-    code[subtract_bytes + 1] = (uint8_t)(CHECK_SETUP_BYTES + call_bytes - at);
-    if (subtract_bytes == 5)
-        memcpy(code + at, "\x0f\x1f\x44\x00\x00", 5);
-    else
-        memcpy(code + at, "\x66\x90", 2);
     return true;
 }
 

@@ -111,6 +111,7 @@ extern _Thread_local Core *core_running;
 
 /* blocks.c */
 bool block_count(EngineTb *block, Core *core);
+bool block_counts_itself(EngineTb *block);
 uint32_t block_rest_at(EngineTb *block, uintptr_t host_pc);
 uint32_t block_rest_from(EngineTb *block, uint64_t pc);
 uint32_t block_pc_of(EngineTb *block, uint32_t index);

@@ -115,7 +115,7 @@ typedef struct EngineTb EngineTb;   /* TranslationBlock */
  * room for them within reach of an 8-bit displacement from RBP. The last one
  * holds what is left of the instruction budget (blocks.c).
  */
-#define ENV_BUDGET(env) ENGINE_FIELD(env, 120, int64_t)
+#define ENV_BUDGET(env) ENGINE_FIELD(env, 120, int32_t)
 #define ENV_BUDGET_DISPLACEMENT 120
 
 /* Feature words, by their index in the engine's table (FEAT_*). */

@@ -119,7 +119,7 @@ void core_leave_after_port(Core *core, uintptr_t host_pc) {
     __real_cpu_restore_state_x86_64(core->cpu, host_pc, false);
     core->restored_block = NULL;
     core->tail.instructions = 0;
-    ENV_BUDGET(core->env) += rest - 1;
+    ENV_BUDGET(core->env) += (int32_t)rest - 1;
     ENV_EIP(core->env) = next_pc - (uint32_t)TB_CS_BASE(block);
     ENV_HFLAGS(core->env) &= ~(uint32_t)HFLAG_INHIBIT_IRQ;
     core->reason = CORE_ATTENTION;
@@ -227,7 +227,7 @@ void core_exception_leaves_block(Core *core, uintptr_t host_pc) {
     EngineTb *block = tcg_tb_lookup_x86_64(tcg, host_pc);
     uint32_t rest = block ? block_rest_at(block, host_pc) : 0;
     if (rest)
-        ENV_BUDGET(core->env) += rest - 1;
+        ENV_BUDGET(core->env) += (int32_t)rest - 1;
 }
 
 /* A timer event costs the host more than the guest's shortest timer period, so
@@ -264,7 +264,7 @@ static void refill(Core *core, uint64_t count) {
     if (left > SLICE_INSTRUCTIONS)
         left = SLICE_INSTRUCTIONS;
     core->limit = count + left;
-    ENV_BUDGET(core->env) = (int64_t)left;
+    ENV_BUDGET(core->env) = (int32_t)left;
 }
 
 static _Noreturn void leave_block(Core *core, EngineTb *block) {
@@ -280,8 +280,15 @@ static _Noreturn void stop_at_block(Core *core, EngineTb *block) {
 
 void core_block_limit(Core *core, uintptr_t host_pc) {
     EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
-    uint32_t n = TB_INSTRUCTIONS(block);
-    int64_t left = ENV_BUDGET(core->env) += n;
+    int32_t n = TB_INSTRUCTIONS(block);
+    int32_t left = ENV_BUDGET(core->env);
+
+    if (block_counts_itself(block)) {
+        left = ENV_BUDGET(core->env) += n;
+    } else if (left >= n) {
+        ENV_BUDGET(core->env) = left - n;
+        return;
+    }
     uint64_t count = core->limit - (uint64_t)left;
 
     if (core->limit != core->target || core->failed) {

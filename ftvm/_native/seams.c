@@ -37,7 +37,8 @@ EngineTb *__wrap_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_bas
     return block;
 }
 
-/* Called by a block whose budget ran out, before its first instruction. */
+/* Called by a block whose budget ran out, before its first instruction; or by
+ * one that does not count itself. */
 void __wrap_helper_check_exit_request_x86_64(void *uc, uint32_t in_delay_slot) {
     (void)uc;
     (void)in_delay_slot;
@@ -72,7 +73,7 @@ _Noreturn void __wrap_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu) {
     Core *core = core_running;
 
     if (core->restored_block) {
-        ENV_BUDGET(core->env) += block_rest_from(core->restored_block, core->restored_pc);
+        ENV_BUDGET(core->env) += (int32_t)block_rest_from(core->restored_block, core->restored_pc);
         core->restored_block = NULL;
         core->tail.instructions = 0;
     }
