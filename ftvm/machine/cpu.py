@@ -9,6 +9,7 @@ import contextlib
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Final
 
 from ftvm._native import _core
@@ -71,19 +72,25 @@ class Entry:
     payload: bytes
 
 
-@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error), error=0xFFFFFFFF)  # type: ignore[untyped-decorator]
+def _failed(_kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:
+    """Keep what a device raised until the run it happened in has ended."""
+    cpu = ffi.from_handle(trace.tb_frame.f_locals["handle"])
+    cpu.failed_callback(error)
+
+
+@ffi.def_extern(onerror=_failed, error=0xFFFFFFFF)  # type: ignore[untyped-decorator]
 def python_port_read(handle: Any, port: int, size: int) -> int:
     """Answer a port read of the guest."""
     return ffi.from_handle(handle).port_read(port, size)  # type: ignore[no-any-return]
 
 
-@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error))  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
 def python_port_write(handle: Any, port: int, size: int, value: int) -> None:
     """Take a port write of the guest."""
     ffi.from_handle(handle).port_write(port, size, value)
 
 
-@ffi.def_extern(onerror=lambda _type, error, _trace: Cpu.failed_callback(error), error=-1)  # type: ignore[untyped-decorator]
+@ffi.def_extern(onerror=_failed, error=-1)  # type: ignore[untyped-decorator]
 def python_acknowledge(handle: Any) -> int:
     """Return the vector of the interrupt that the CPU takes."""
     return ffi.from_handle(handle).acknowledge()  # type: ignore[no-any-return]
@@ -102,7 +109,6 @@ class Cpu:
     """
 
     _tested = False
-    _running: list["Cpu"] = []  # noqa: RUF012  a stack of nested runs, shared on purpose
 
     def __init__(
         self,
@@ -132,23 +138,17 @@ class Cpu:
         self._buffer = ffi.new("uint8_t[]", 1 << 16)
         self.memory = ffi.buffer(lib.core_memory(self._core), memory_bytes)
 
-    @staticmethod
-    def failed_callback(error: BaseException) -> None:
-        """Keep what a device raised until the run it happened in has ended."""
-        cpu = Cpu._running[-1]
-        if cpu._callback_error is None:
-            cpu._callback_error = error
-        lib.core_attention(cpu._core)
+    def failed_callback(self, error: BaseException) -> None:
+        """Let the run come to its end, and `error` out of it."""
+        if self._callback_error is None:
+            self._callback_error = error
+        self.attention()
 
     # --- running ---
 
     def run(self, until: InstructionCount, deadline: Nanoseconds) -> Reason:
         """Run up to count `until`, exactly; `deadline` is in `host_ns` time."""
-        Cpu._running.append(self)
-        try:
-            reason = Reason(lib.core_run(self._core, until, deadline))
-        finally:
-            Cpu._running.pop()
+        reason = Reason(lib.core_run(self._core, until, deadline))
         if self._callback_error is not None:
             error, self._callback_error = self._callback_error, None
             raise error
