@@ -131,6 +131,7 @@ enum {
     EFLAG_CARRY = 1 << 0,
     EFLAG_INTERRUPT = 1 << 9,
     EFLAG_DIRECTION = 1 << 10,
+    EFLAG_RESUME = 1 << 16,
 };
 #define EFLAGS_ARITHMETIC 0x8d5u
 #define CC_OP_EFLAGS 1u
@@ -149,6 +150,7 @@ typedef struct EngineSegment {
 #define TB_GUEST_BYTES(tb) ENGINE_FIELD(tb, 20, uint16_t)
 #define TB_INSTRUCTIONS(tb) ENGINE_FIELD(tb, 22, uint16_t)
 #define TB_CFLAGS(tb) ENGINE_FIELD(tb, 24, uint32_t)
+#define CFLAGS_COUNT 0x7fff /* instructions at most, 0 for no limit */
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
 #define TB_CODE_BYTES(tb) ENGINE_FIELD(tb, 40, size_t)
 

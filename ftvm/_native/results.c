@@ -69,8 +69,11 @@ uint64_t core_host_ns(Core *core) {
     return core->clock.base_ns;
 }
 
-/* Guest time now, for whoever decides when a timer event is due: not logged. */
+/* Guest time now, for whoever decides when a timer event is due: not logged.
+ * Replaying, it stands where the log is. */
 uint64_t core_guest_ns(Core *core) {
+    if (core->mode == CORE_REPLAY)
+        return core->last_time_ns;
     clock_sync(&core->clock);
     return advance_guest_time(core);
 }

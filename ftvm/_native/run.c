@@ -368,7 +368,8 @@ static bool reason_not_to_run(Core *core) {
 
 static void enter_engine(Core *core) {
     refill(core, core_count(core));
-    if (core->tail.instructions && core->tail.pc == (uint32_t)ENV_EIP(core->env))
+    if (core->tail.instructions &&
+        core->tail.pc == (uint32_t)(ENV_EIP(core->env) + ENV_SEGMENTS(core->env)[1].base))
         CPU_CFLAGS_NEXT_TB(core->cpu) = core->tail.instructions;
     core->tail.instructions = 0;
     core->stopping = false;

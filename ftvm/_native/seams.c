@@ -25,9 +25,13 @@ _Thread_local Core *core_running __attribute__((tls_model("initial-exec")));
 EngineTb *__real_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_base, uint32_t flags,
                                     int cflags);
 
-/* A block has been translated: make it count itself. */
+/* A block has been translated: make it count itself. The engine clears RF at the
+ * end of a block, a CPU behind the instruction (Intel SDM vol. 3B §17.3.1.1), and
+ * how far a block reaches must not show: so with RF it has one instruction. */
 EngineTb *__wrap_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_base, uint32_t flags,
                                     int cflags) {
+    if (flags & EFLAG_RESUME)
+        cflags = (cflags & ~CFLAGS_COUNT) | 1;
     EngineTb *block = __real_tb_gen_code_x86_64(cpu, pc, cs_base, flags, cflags);
 
     if (!block_count(block, core_running))
@@ -181,6 +185,15 @@ void __wrap_helper_into_x86_64(EngineEnv *env, int next_eip_addend) {
     core_running->interrupt_eip = ENV_EIP(env);
     core_running->raising_host_pc = HOST_PC;
     __real_helper_into_x86_64(env, next_eip_addend);
+    core_running->raising_host_pc = 0;
+}
+
+void __real_helper_bpt_io_x86_64(EngineEnv *env, uint32_t port, uint32_t size, uint64_t next_eip);
+
+/* A breakpoint on a port: as INTO, behind its instruction. */
+void __wrap_helper_bpt_io_x86_64(EngineEnv *env, uint32_t port, uint32_t size, uint64_t next_eip) {
+    core_running->raising_host_pc = HOST_PC;
+    __real_helper_bpt_io_x86_64(env, port, size, next_eip);
     core_running->raising_host_pc = 0;
 }
 
