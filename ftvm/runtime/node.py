@@ -24,6 +24,7 @@ from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
     Close,
+    ConsoleAttached,
     Ended,
     Event,
     FeedLog,
@@ -95,6 +96,7 @@ class Node:
         self._lost_ns = self._drained_ns = Nanoseconds(0)
         self._held_max = 0
         self._ended_told = False
+        self._has_console = False
         self._over: control.Over | None = None
 
     def _arm(self, role: str, index: int) -> None:
@@ -166,8 +168,8 @@ class Node:
     def _guest_moment(self) -> Nanoseconds | None:
         if isinstance(self._protocol, BackupProtocol):
             return Nanoseconds(0) if self._protocol.runnable else None
-        if not self._protocol.runnable:
-            return None
+        if not (self._protocol.runnable and self._has_console):
+            return None  # without a console to tell, a guest's end would be lost
         if self._inputs and self._guest.wants_input:
             return Nanoseconds(0)
         return self._guest.wake_at()
@@ -245,6 +247,8 @@ class Node:
                 self._transport.close(link)
             case FeedLog(_, data):
                 self._log += data
+            case ConsoleAttached():
+                self._has_console = True
             case InputArrived():
                 self._take_input(event)
             case AskStore(expected, owner):

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = make_parser().parse_args(arguments)
     try:
         status: int = args.carry_out(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where descriptor 1 was closed
+            sys.stdout.flush()
         return status
     except FtvmError as error:
         Notices().error(str(error))

@@ -12,7 +12,7 @@ from ftvm.runtime.supervisor import RunSpec, Supervisor
 from ftvm.ui.signals import Signals
 from ftvm.units import Nanoseconds
 
-INCREMENTS = 600
+INCREMENTS = 1000
 READY = b"counter: ready\n"
 
 _MEMORY_BYTES = 64 << 20
@@ -75,8 +75,8 @@ class Course:
     killed_pid: int = 0
     answers_at_kill: int = 0
     sent_at_kill: int = 0
-    silence_ns: int = 0
-    """From the last output of the old primary to the first one of the new."""
+    back_ns: int = 0
+    """From the kill to the first output of the new primary."""
     failure: str = ""
     """What kept the run from its end; empty if nothing did."""
     report: RunReport | None = None
@@ -139,8 +139,8 @@ class Drive:
         if not course.output:
             self._note("ready", f"in lockstep; {INCREMENTS} increments go in")
         course.output += data
-        if supervisor.generation > 1 and not course.silence_ns:
-            course.silence_ns = now - self._heard_ns
+        if supervisor.generation > 1 and not course.back_ns:
+            course.back_ns = now - self._killed_ns
         self._heard_ns = now
         self._answers = max(course.output.count(b"\n") - 1, 0)
         if self._kill_at_ns is None and self._answers >= course.plan.replies:

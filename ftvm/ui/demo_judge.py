@@ -26,8 +26,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What `ftvm demo --json` prints.
 
     ``killed_after_answers`` and ``killed_after_us`` are the seed's choice.
-    ``silence_ns`` is what the console felt of the failover: from the last output
-    of the old primary to the first one of the new.
+    ``back_ns`` is what the console felt of the failover: from the kill to the
+    first output of the new primary.
     """
 
     holds: bool
@@ -38,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     killed_pid: int
     killed_after_answers: int
     killed_after_us: int
-    silence_ns: int
+    back_ns: int
     moments: list[Happened]
     report: RunReport | None
 
@@ -66,7 +66,7 @@ def judge(course: Course) -> Verdict:
         killed_pid=course.killed_pid,
         killed_after_answers=course.plan.replies,
         killed_after_us=course.plan.delay_us,
-        silence_ns=course.silence_ns,
+        back_ns=course.back_ns,
         moments=[Happened(m.at_ns, m.name, m.text) for m in course.moments],
         report=report,
     )

@@ -104,7 +104,9 @@ class DemoScreen:
             Text(f"{name} {span / 1e6:.1f}", _STEP_STYLES[name]) for name, span in spans.items()
         )
         self._row("", steps.append(" ms", ""))
-        self._row("console", f"silent for {in_ms(course.silence_ns)}")
+        self._row(
+            "console", f"first output of the new primary {in_ms(course.back_ns)} after the kill"
+        )
         self._row(
             "in flight",
             f"{course.sent_at_kill - course.answers_at_kill} increments typed and not answered,"

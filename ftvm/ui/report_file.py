@@ -59,9 +59,9 @@ class ReportFile:
             raise UsageError(f"cannot write the report {self._given}: {error.strerror}") from None
 
     def _open(self) -> int:
-        mode = _mode_of(self._target)
+        mode = _mode_of(self._given)
         if mode is not None and not stat.S_ISREG(mode):
-            return os.open(self._target, os.O_WRONLY)
+            return os.open(self._given, os.O_WRONLY)
         if mode is not None and not os.access(self._target, os.W_OK):
             raise PermissionError(0, "Permission denied")
         folder, name = self._target.parent, self._target.name
@@ -76,9 +76,9 @@ class ReportFile:
         return descriptor
 
 
-def _mode_of(path: Path) -> int | None:
+def _mode_of(path: str) -> int | None:
     try:
-        return path.stat().st_mode
+        return os.stat(path).st_mode
     except FileNotFoundError:
         return None
 

@@ -1,0 +1,16 @@
+"""Fixtures of the tests that run the command itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ftvm_command import FtvmCommand
+
+
+@pytest.fixture
+def ftvm(tmp_path: Path) -> Iterator[FtvmCommand]:
+    """The command; whatever a test does with it, nothing may be left behind."""
+    command = FtvmCommand(tmp_path)
+    yield command
+    assert command.left_processes() == []
+    assert command.left_files() == []
