@@ -12,6 +12,12 @@ SOURCES = sorted((ROOT / "ftvm").rglob("*.py"))
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
+def is_setter(node: Documented) -> bool:
+    """Whether it belongs to a property, whose getter has the words."""
+    decorators = [] if isinstance(node, ast.Module) else node.decorator_list
+    return any(isinstance(d, ast.Attribute) and d.attr == "setter" for d in decorators)
+
+
 def public_parts(module: ast.Module) -> Iterator[tuple[str, int, Documented]]:
     """Name, line and node of the module and of what can be imported or called from it."""
     yield "the module", 1, module
@@ -21,7 +27,7 @@ def public_parts(module: ast.Module) -> Iterator[tuple[str, int, Documented]]:
         for node in parent.body:
             if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            if node.name.startswith("_"):
+            if node.name.startswith("_") or is_setter(node):
                 continue
             yield prefix + node.name, node.lineno, node
             if isinstance(node, ast.ClassDef):
