@@ -352,8 +352,6 @@ class BackupProtocol:
             self._automaton.fire(BackupTrigger.REFUSED)
             self._events.append(Halt(HaltCause.REFUSED, detail or cause.value))
         elif self.state is BackupState.FOLLOWING:
-            # Log without a mark is of no use: no output that depends on it was released.
-            self._unmarked.clear()
             self._events.append(PeerLost(cause, detail, self.count))
             self._automaton.fire(BackupTrigger.PRIMARY_LOST)
             self._look_at_mark()

@@ -70,12 +70,10 @@ class ConsoleService:
         self.exit_confirmed = False
         self.superseded_by: Generation | None = None
         self.outputs = {
-            channel: OutputStream(channel, settings.output_unreceived_bytes_max)
-            for channel in channels
+            channel: OutputStream(settings.output_unreceived_bytes_max) for channel in channels
         }
         self.inputs = {
-            channel: InputStream(channel, settings.input_unconsumed_bytes_max)
-            for channel in channels
+            channel: InputStream(settings.input_unconsumed_bytes_max) for channel in channels
         }
 
     @property
@@ -133,7 +131,7 @@ class ConsoleService:
         console = self._links[self._attached]
         for channel, stream in self.outputs.items():
             while console.sent[channel] < stream.released:
-                start = max(console.sent[channel], stream.start)
+                start = console.sent[channel]
                 end = StreamOffset(min(start + DATA_BYTES_MAX, stream.released))
                 self._send(Output(self.generation, channel, start, stream.read(start, end)))
                 console.sent[channel] = end

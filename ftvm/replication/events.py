@@ -71,7 +71,7 @@ class Close(Event):
 
 @dataclass(frozen=True, slots=True)
 class AskStore(Event):
-    """Call `TestAndSet.advance(expected, owner)` and hand the outcome to `store_answered`."""
+    """Call `TestAndSet.advance(expected, owner)`, and `store_answered` once with the outcome."""
 
     expected: Generation
     owner: str

@@ -40,7 +40,6 @@ class Lockstep:
                 self._sent.popleft()
             if not self._sent:
                 raise ProtocolError(f"mark at {ack.count} acknowledged, which was not sent")
-            self._sent.popleft()
         if not self.executed <= ack.executed <= ack.count:
             raise ProtocolError(f"backup executed to {ack.executed}, having marks to {ack.count}")
         self.acknowledged, self.executed = mark, ack.executed

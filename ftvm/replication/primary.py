@@ -13,7 +13,7 @@ itself delayed does not take that for the peer's silence.
 """
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ftvm.errors import ProtocolError
@@ -85,6 +85,10 @@ class _Backup:
     link: Link
     decoder: FrameDecoder
     pulse: Pulse
+    unsent: bytearray = field(default_factory=bytearray)
+    """Log made since the last mark."""
+    told: dict[Channel, Released] = field(default_factory=dict)
+    """What it was last told of each output stream."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,7 @@ class PrimaryProtocol:
         self._automaton = Automaton(PRIMARY, PrimaryState.CLAIMING)
         self._candidates: dict[Link, _Candidate] = {}
         self._backup: _Backup | None = None
-        self._unsent = bytearray()
         self._exited: Exited | None = None
-        self._told: dict[Channel, Released] = {}
         self.count = InstructionCount(0)
         self.position = LogPosition(0)
         self._exited_position = LogPosition(0)
@@ -262,7 +264,7 @@ class PrimaryProtocol:
         """Take the next bytes of the log: whole entries."""
         self.position = LogPosition(self.position + len(data))
         if self._backup is not None:
-            self._unsent += data
+            self._backup.unsent += data
 
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made when it had executed `count` instructions.
@@ -361,7 +363,6 @@ class PrimaryProtocol:
         self._backup = _Backup(link, decoder, Pulse(self._settings, now))
         self._events.append(Send(link, mine))
         self._events.append(PeerJoined(link, theirs.node, self.generation))
-        self._told.clear()
         self._tell_released()
 
     def _refuse(self, link: Link, why: str) -> None:
@@ -398,10 +399,10 @@ class PrimaryProtocol:
         if mark == self.lockstep.marked:
             return
         position = self.lockstep.marked.position
-        for start in range(0, len(self._unsent), DATA_BYTES_MAX):
-            data = bytes(self._unsent[start : start + DATA_BYTES_MAX])
+        for start in range(0, len(backup.unsent), DATA_BYTES_MAX):
+            data = bytes(backup.unsent[start : start + DATA_BYTES_MAX])
             self._events.append(Send(backup.link, Entries(LogPosition(position + start), data)))
-        self._unsent.clear()
+        backup.unsent.clear()
         self._events.append(Send(backup.link, mark))
         self.lockstep.mark(mark, now)
 
@@ -409,7 +410,6 @@ class PrimaryProtocol:
         assert self._backup is not None
         link = self._backup.link
         self._backup = None
-        self._unsent.clear()
         self._events.append(PeerLost(cause, detail, self.count))
         self._events.append(Close(link, detail or cause.value))
         self._automaton.fire(PrimaryTrigger.BACKUP_LOST)
@@ -471,8 +471,8 @@ class PrimaryProtocol:
             return
         for channel, stream in self.console.outputs.items():
             told = Released(channel, stream.confirmed, stream.wanted)
-            if told != self._told.get(channel):
-                self._told[channel] = told
+            if told != self._backup.told.get(channel):
+                self._backup.told[channel] = told
                 self._events.append(Send(self._backup.link, told))
 
     def _leave(self, trigger: PrimaryTrigger, reason: Reason, status: int, detail: str) -> None:

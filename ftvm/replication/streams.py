@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ftvm.errors import ProtocolError
-from ftvm.replication.messages import Channel
 from ftvm.units import InstructionCount, LogPosition, StreamOffset
 
 Condition = Callable[[InstructionCount, LogPosition], bool]
@@ -35,9 +34,8 @@ class OutputStream:
     produced so far.
     """
 
-    def __init__(self, channel: Channel, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         """Begin an empty stream that keeps `limit_bytes` of what nobody has asked for."""
-        self.channel = channel
         self.start = StreamOffset(0)
         self.released = StreamOffset(0)
         self.confirmed = StreamOffset(0)
@@ -119,9 +117,8 @@ class InputStream:
     and logged, `safe` is consumed and covered by an acknowledged mark.
     """
 
-    def __init__(self, channel: Channel, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int) -> None:
         """Begin an empty stream with at most `limit_bytes` between endpoint and machine."""
-        self.channel = channel
         self.accepted = StreamOffset(0)
         self.consumed = StreamOffset(0)
         self.safe = StreamOffset(0)

@@ -455,8 +455,21 @@ def test_connection_that_closes_after_goodbye_is_no_failure(following: Backup) -
     assert following.events == [Ended(Reason.USER_ACTION, 0)]
 
 
+def test_backup_that_stands_at_the_end_ends_at_once(following: Backup) -> None:
+    following.hear(Goodbye(Reason.USER_ACTION, 0, ""))
+    assert following.events == [Close(PRIMARY, "primary left"), Ended(Reason.USER_ACTION, 0)]
+
+
+def test_backup_wants_to_be_woken_for_its_next_heartbeat(following: Backup) -> None:
+    following.protocol.tick(at(0))
+    assert following.protocol.deadline() == 100
+
+
 def test_backup_that_is_stopped_says_so(following: Backup) -> None:
     following.protocol.stop("maintenance")
     following.look()
     assert following.sent() == [Goodbye(Reason.USER_ACTION, 0, "maintenance")]
     assert following.events[-1] == Ended(Reason.USER_ACTION, 0)
+    assert following.protocol.over
+    following.lose()
+    assert following.events == []

@@ -138,6 +138,7 @@ def test_same_place_with_other_bytes_is_a_contradiction(attached: Terminal) -> N
 def test_missing_output_is_a_contradiction(attached: Terminal) -> None:
     attached.hear(A, output(1, 0, b"abc"), output(1, 4, b"e"))
     assert attached.contradiction() is ContradictionKind.OUTPUT_LOST
+    assert [close.link for close in attached.of(Close)] == [A]
 
 
 def test_repetition_older_than_the_tail_is_dropped_unseen(attached: Terminal) -> None:
@@ -235,6 +236,12 @@ def test_console_that_was_replaced_is_told_not_to_come_back(attached: Terminal) 
     assert attached.of(Dismissed) == [Dismissed("console u took over")]
 
 
+def test_node_that_leaves_is_left(attached: Terminal) -> None:
+    attached.hear(A, Goodbye(Reason.USER_ACTION, 0, "enough"))
+    assert attached.of(Close) == [Close(A, "enough")]
+    assert attached.endpoint.attached is None
+
+
 # --- input --------------------------------------------------------------------------
 
 
@@ -275,6 +282,8 @@ def test_input_that_cannot_be_had_is_a_contradiction(attached: Terminal, wants: 
 def test_more_input_than_there_is_room_for_is_the_callers_fault(attached: Terminal) -> None:
     with pytest.raises(ValueError, match="101 bytes"):
         attached.type(b"x" * 101)
+    attached.type(b"x" * 100)
+    assert attached.endpoint.room() == 0
 
 
 def test_endpoint_new_to_a_run_begins_where_it_finds_it() -> None:

@@ -154,6 +154,21 @@ def test_channels_out_of_order_are_refused() -> None:
     assert "ascending" in refusal(swapped, FrameDecoder.for_console())
 
 
+def test_as_many_channels_as_agreed_and_no_more() -> None:
+    def hello(channels: int) -> ConsoleHello:
+        pairs = tuple((Channel(n), StreamOffset(0)) for n in range(channels))
+        return ConsoleHello(Role.ENDPOINT, "c", bytes(16), Generation(0), pairs)
+
+    decoder = FrameDecoder.for_console()
+    decoder.feed(encode(hello(16)))
+    assert decoder.next_message() == hello(16)
+    with pytest.raises(ValueError, match="too many"):
+        encode(hello(17))
+    frame = bytearray(encode(hello(16)))
+    frame[-16 * 10 - 1] = 17
+    assert "17 channels where 16 are the limit" in refusal(bytes(frame), decoder)
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -74,6 +74,7 @@ def test_waiting_for_a_first_backup_can_be_given_up() -> None:
     primary = solo()
     assert primary.protocol.runnable
     assert primary.protocol.run_limit is None
+    assert primary.protocol.deadline() is None
 
 
 # --- joining ------------------------------------------------------------------------
@@ -135,6 +136,17 @@ def test_second_backup_is_refused_and_the_pair_does_not_notice() -> None:
     primary.join(backup_hello("c"), link=OTHER)
     assert [close.link for close in primary.of(Close)] == [OTHER]
     assert primary.protocol.state is PrimaryState.PAIRED
+
+
+def test_next_backup_at_the_same_place_is_told_all_anew() -> None:
+    primary = paired()
+    primary.protocol.closed(BACKUP)
+    primary.win()
+    primary.join(backup_hello("c"), link=OTHER)
+    hello, released = primary.sent(OTHER)
+    assert isinstance(hello, Hello)
+    assert hello.generation == 2
+    assert released == Released(CONSOLE, StreamOffset(0), False)
 
 
 def test_garbage_from_a_stranger_costs_only_the_strangers_connection() -> None:

@@ -178,6 +178,33 @@ def test_guest_does_not_wait_for_a_console_that_left() -> None:
     assert primary.protocol.runnable
 
 
+def test_confirming_all_that_was_sent_is_right() -> None:
+    primary = solo()
+    primary.attach()
+    primary.run(10, output=b"out")
+    primary.hear(TERMINAL, Received(CONSOLE, StreamOffset(3)))
+    assert primary.of(Close) == []
+    assert primary.protocol.console.outputs[CONSOLE].confirmed == 3
+
+
+def test_what_a_console_greets_with_is_confirmed_too() -> None:
+    primary = paired()
+    primary.attach()
+    primary.run(10, output=b"abcdef")
+    primary.acknowledge(10, 0)
+    primary.protocol.closed(TERMINAL)
+    primary.attach(OTHER, console_hello(have=3))
+    assert primary.sent(BACKUP) == [Released(CONSOLE, StreamOffset(3), True)]
+
+
+def test_console_that_was_dropped_is_not_heard() -> None:
+    primary = solo()
+    primary.attach()
+    primary.attach(OTHER, console_hello("second"))
+    primary.hear(TERMINAL, Input(CONSOLE, StreamOffset(0), b"x"))
+    assert primary.events == []
+
+
 def test_confirming_what_was_never_sent_ends_the_connection_only() -> None:
     primary = paired()
     primary.attach()
@@ -245,6 +272,18 @@ def test_exit_obeys_the_output_rule_and_is_confirmed_before_the_backup_may_go() 
     primary.hear(TERMINAL, Goodbye(Reason.GUEST_ENDED, 3, ""))
     assert primary.sent(BACKUP) == [Goodbye(Reason.GUEST_ENDED, 3, "")]
     assert primary.events[-1] == Ended(Reason.GUEST_ENDED, 3)
+
+
+def test_exit_by_an_event_at_a_marked_count_waits_for_the_event() -> None:
+    primary = paired()
+    primary.attach()
+    primary.run(10)
+    primary.protocol.log_produced(b"event")
+    end(primary, 10, 3)
+    primary.acknowledge(10, 0)
+    assert primary.sent(TERMINAL) == []
+    primary.acknowledge(10, 5)
+    assert primary.sent(TERMINAL) == [Exited(Generation(1), 3, InstructionCount(10), b"digest")]
 
 
 def test_exit_is_told_to_a_console_that_comes_late() -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from ftvm.errors import ProtocolError
-from ftvm.replication.messages import CONSOLE
 from ftvm.replication.streams import InputStream, OutputStream, Piece
 from ftvm.units import InstructionCount, LogPosition, StreamOffset
 
@@ -22,14 +21,14 @@ def produce(stream: OutputStream, count: int, data: bytes, position: int = 0) ->
 
 @pytest.fixture
 def output() -> OutputStream:
-    stream = OutputStream(CONSOLE, limit_bytes=10)
+    stream = OutputStream(limit_bytes=10)
     stream.wanted = True
     return stream
 
 
 @pytest.fixture
 def keys() -> InputStream:
-    return InputStream(CONSOLE, limit_bytes=10)
+    return InputStream(limit_bytes=10)
 
 
 def test_outputs_leave_in_order_and_only_when_they_may(output: OutputStream) -> None:
@@ -123,3 +122,20 @@ def test_more_input_than_agreed_is_refused(keys: InputStream) -> None:
         keys.accept(to(10), b"x")
     keys.settle(everything)
     assert keys.accept(to(10), b"x") == b"x"
+
+
+def test_taking_nothing_is_no_step(keys: InputStream) -> None:
+    keys.consume(to(0), InstructionCount(1), LogPosition(1))
+    assert not keys.settle(everything)
+    keys.consume(to(3), InstructionCount(2), LogPosition(2))
+    with pytest.raises(ValueError, match="to 2 after 3"):
+        keys.consume(to(2), InstructionCount(3), LogPosition(3))
+
+
+def test_what_the_endpoint_lacks_is_counted(output: OutputStream) -> None:
+    produce(output, 1, b"abc")
+    assert output.unconfirmed_bytes == 3
+    output.confirm(to(2))
+    assert output.unconfirmed_bytes == 1
+    output.confirm(to(9))
+    assert output.unconfirmed_bytes == 0
