@@ -87,7 +87,7 @@ class BareMachine:
             raise CannotRunError(ffi.string(error).decode())
         self.core = ffi.gc(core, lib.core_free)
         self._drained = ffi.new("uint8_t[]", _LOG_BYTES)
-        self.log = bytearray()
+        self._log = bytearray()
         load(self.core, program)
         lib.core_set_mode(self.core, mode)
 
@@ -95,16 +95,24 @@ class BareMachine:
         return ffi.cast(kind, self._native.returning(value))
 
     def run_to_halt(self) -> float:
-        """Run to the program's end; return CPU seconds. The log, if any, goes to `log`."""
+        """Run to the program's end, draining the log if it is full; return CPU seconds."""
         start = time.process_time()
         while True:
             reason = lib.core_run(self.core, FOREVER, NEVER)
-            taken = lib.core_log_take(self.core, self._drained, _LOG_BYTES)
-            self.log += ffi.buffer(self._drained, taken)
             if reason == Reason.HALTED:
                 return time.process_time() - start
             if reason != Reason.LOG_FULL:
                 raise CannotRunError(f"a bare machine stopped by {Reason(reason).name}")
+            self._drain()
+
+    def take_log(self) -> bytes:
+        """Return what was recorded so far."""
+        self._drain()
+        return bytes(self._log)
+
+    def _drain(self) -> None:
+        taken = lib.core_log_take(self.core, self._drained, _LOG_BYTES)
+        self._log += ffi.buffer(self._drained, taken)
 
     def replay(self, log: bytes, steps: int) -> float:
         """Replay a recorded log, at most 4 MiB, up to count `steps`; return CPU seconds."""

@@ -93,7 +93,7 @@ def _results(size: Size) -> list[Figure]:
             recorded = BareMachine(loop(instruction, rounds), Mode.RECORD)
             costs.append(recorded.run_to_halt() - plain)
             steps = lib.core_count(recorded.core)
-            log = bytes(recorded.log)
+            log = recorded.take_log()
             if instruction == RDTSC:
                 entry_bytes = len(log) / results
             replayed = BareMachine(loop(instruction, rounds))
@@ -110,52 +110,45 @@ def _results(size: Size) -> list[Figure]:
     ]
 
 
-def _call_seconds(machine: BareMachine, calls: int) -> float:
-    """CPU seconds of so many calls from Python into the core that do nothing."""
-    core, last_time = machine.core, lib.core_last_time
-    start = time.process_time()
-    for _ in range(calls):
-        last_time(core)
-    return time.process_time() - start
-
-
 def _stops(size: Size) -> list[Figure]:
     steps = size.stops * STOP_EVERY
+    counts = range(STOP_EVERY, steps + 1, STOP_EVERY)
+    run, line = lib.core_run, lib.core_set_interrupt_line
 
     def sample() -> tuple[float, ...]:
         straight = BareMachine(loop(NOP, FOR_EVER))
         start = time.process_time()
-        lib.core_run(straight.core, steps, NEVER)
+        run(straight.core, steps, NEVER)
         plain = time.process_time() - start
 
         stopped = BareMachine(loop(NOP, FOR_EVER))
-        core, run = stopped.core, lib.core_run
-        call = _call_seconds(stopped, size.stops)
         start = time.process_time()
-        for count in range(STOP_EVERY, steps + 1, STOP_EVERY):
-            run(core, count, NEVER)
-        stops = time.process_time() - start - call - plain
-        if lib.core_count(core) != steps:
-            raise CannotRunError(f"a run to count {steps} ended at {lib.core_count(core)}")
+        for _ in counts:
+            run(stopped.core, 0, NEVER)  # is there already: what remains is the call
+        middle = time.process_time()
+        for count in counts:
+            run(stopped.core, count, NEVER)
+        stops = time.process_time() - middle - (middle - start) - plain
+        if lib.core_count(stopped.core) != steps:
+            raise CannotRunError(f"a run to count {steps} ended at {lib.core_count(stopped.core)}")
 
-        interrupted = BareMachine(loop(NOP, FOR_EVER), Mode.RECORD)
-        core, line = interrupted.core, lib.core_set_interrupt_line
-        start = time.process_time()
-        for count in range(STOP_EVERY, steps + 1, STOP_EVERY):
-            line(core, True)
-            # The handler's first instruction; its IRET opens interrupts again.
-            run(core, count - STOP_EVERY + 1, NEVER)
-            line(core, False)
-            run(core, count, NEVER)
-        interrupts = time.process_time() - start - 4 * call - plain
-        if lib.core_log_entries(core) != size.stops:
-            raise CannotRunError(f"{lib.core_log_entries(core)} interrupts of {size.stops} came")
-        return stops / size.stops * 1e6, interrupts / size.stops * 1e6
+        recorded = BareMachine(loop(NOP, FOR_EVER), Mode.RECORD)
+        for count in counts:
+            line(recorded.core, True)
+            # One step, the handler's first; interrupts are off until its IRET.
+            run(recorded.core, lib.core_count(recorded.core) + 1, NEVER)
+            line(recorded.core, False)
+            run(recorded.core, count, NEVER)
+        if lib.core_log_entries(recorded.core) != size.stops:
+            raise CannotRunError(f"not {size.stops} interrupts came")
+        replayed = BareMachine(loop(NOP, FOR_EVER))
+        interrupts = replayed.replay(recorded.take_log(), steps) - plain
+        return stops / size.stops * 1e9, interrupts / size.stops * 1e9
 
     stops, interrupts = _median_of(size.rounds, sample)
     return [
-        Figure("stop anywhere and resume, in C", stops, "µs", 1),
-        Figure("interrupt: deliver, stop in its handler, resume; in C", interrupts, "µs", 1),
+        Figure("stop anywhere and resume, in C", stops, "ns", 1000),
+        Figure("stop for an interrupt, deliver it and resume, in C", interrupts, "ns", 1000),
     ]
 
 
