@@ -56,7 +56,8 @@ class Session:
             report = supervisor.report()
             if status is None:
                 status = report.exit_status
-                if report.divergences or report.contradictions:
+                differ = report.replicas_equal is False
+                if differ or report.divergences or report.contradictions:
                     status = DivergenceError.exit_status
                 self._teller.take_leave(report)
             return msgspec.structs.replace(report, exit_status=status)

@@ -53,6 +53,8 @@ class Teller:
         """Say of a guest that has ended what its exit status does not."""
         if report.exit_status == EXIT_TRIPLE_FAULT and report.end == "triple fault":
             self._notices.error(f"the guest's triple fault at instruction {report.instructions:,}")
+        if report.replicas_equal is False:
+            self._notices.error("the replicas differ at the end of the guest")
         for role in ("primary", "backup"):
             died = sum(d.role == role and d.status == "killed by SIGKILL" for d in report.deaths)
             points = [point for point in self._spec.crashes if point.role == role]
