@@ -68,8 +68,12 @@ static uc_err open_engine(Core *core, uint64_t memory_bytes) {
     core->cpu = UC_CPU(core->uc);
     core->env = CPU_ENV(core->cpu);
     UC_NO_EXIT_REQUEST(core->uc) = true;
+    if (UC_MEMORY_MAPPING(core->uc) != find_memory_mapping_x86_64)
+        return UC_ERR_VERSION;
+    core->ram_region = find_memory_mapping_x86_64(core->uc, 0);
+    UC_MEMORY_MAPPING(core->uc) = memory_region;
     state_reset_features(core);
-    return UC_ERR_OK;
+    return tlb_open(core);
 }
 
 static bool allocate(Core *core, uint64_t memory_bytes) {
@@ -78,9 +82,8 @@ static bool allocate(Core *core, uint64_t memory_bytes) {
     core->log.bytes = malloc(LOG_BYTES);
     core->page_flags = calloc(core->ram_pages, sizeof *core->page_flags);
     core->page_hashes = calloc(core->ram_pages, sizeof *core->page_hashes);
-    core->code_tlb[0] = calloc(LINEAR_PAGES, sizeof(uint32_t));
-    core->code_tlb[1] = calloc(LINEAR_PAGES, sizeof(uint32_t));
-    core->code_tlb_generation = 1;
+    core->code_tlb[0] = calloc(LINEAR_PAGES, sizeof(uint64_t));
+    core->code_tlb[1] = calloc(LINEAR_PAGES, sizeof(uint64_t));
     core->ram = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (core->ram == MAP_FAILED)

@@ -54,12 +54,20 @@ typedef struct LogBase {
     uint64_t count, time;
 } LogBase;
 
+/* Entries of a table that are not empty; more than are listed: any may be. */
+#define TLB_FILLS_LISTED 512
+typedef struct TlbFills {
+    uint32_t count;
+    uint16_t listed[TLB_FILLS_LISTED];
+} TlbFills;
+
 struct Core {
     uc_engine *uc;
     EngineCpu *cpu;
     EngineEnv *env;
     uint8_t *ram;
     uint32_t ram_pages;
+    EngineRegion *ram_region;
 
     /* Count and stops: count = limit - budget. */
     uint64_t limit, target, until, deadline_ns;
@@ -96,8 +104,9 @@ struct Core {
     uint32_t random_used;
 
     /* Pages. */
-    uint32_t *code_tlb[2]; /* supervisor, user: generation << 20 | physical page */
-    uint32_t code_tlb_generation;
+    TlbFills tlb_fills[TLB_MODES], jumps;
+    uint64_t *code_tlb[2]; /* supervisor, user: generation << 20 | physical page */
+    uint64_t code_tlb_generation;
     uint8_t *page_flags;
     uint64_t *page_hashes;
     uint64_t memory_hash;
@@ -146,8 +155,18 @@ uint64_t clock_ns(const HostClock *clock);
 enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4 };
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
-void code_tlb_forget(Core *core);
-uint32_t *code_tlb_entry(Core *core, uint64_t linear);
+EngineRegion *memory_region(uc_engine *uc, uint64_t physical);
+
+/* tlb.c */
+uc_err tlb_open(Core *core);
+void tlb_fill(Core *core, uint64_t linear, uint64_t physical, EngineMemAttrs attributes,
+              int protection, int mode_index, uint64_t bytes);
+void tlb_note_fill(Core *core, uint64_t linear, int mode);
+void tlb_empty(Core *core);
+void tlb_forget_page(Core *core, uint64_t linear);
+uint64_t code_tlb_find(Core *core, uint64_t linear);
+void code_tlb_add(Core *core, uint64_t linear, uint64_t physical);
+void jump_cache_note(Core *core, uint64_t pc);
 
 /* state.c */
 void state_reset_features(Core *core);

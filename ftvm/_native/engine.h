@@ -21,13 +21,79 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
-typedef struct EngineCpu EngineCpu; /* CPUState */
-typedef struct EngineEnv EngineEnv; /* CPUX86State */
-typedef struct EngineTb EngineTb;   /* TranslationBlock */
+typedef struct EngineCpu EngineCpu;       /* CPUState */
+typedef struct EngineEnv EngineEnv;       /* CPUX86State */
+typedef struct EngineTb EngineTb;         /* TranslationBlock */
+typedef struct EngineRegion EngineRegion; /* MemoryRegion */
+typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 
 #define ENGINE_FIELD(base, offset, type) (*(type *)((char *)(base) + (offset)))
 
 /* uc_struct */
+#define UC_MEMORY_MAPPING(uc) ENGINE_FIELD(uc, 288, EngineMapping)
+#define UC_CPU(uc) ENGINE_FIELD(uc, 440, EngineCpu *)
+#define UC_TCG(uc) ENGINE_FIELD(uc, 768, void *)
+#define UC_NO_EXIT_REQUEST(uc) ENGINE_FIELD(uc, 2034, bool)
+
+/* TCGContext */
+#define TCG_CODE_BUFFER(tcg) ENGINE_FIELD(tcg, 160, uintptr_t)
+#define TCG_CODE_BUFFER_BYTES(tcg) ENGINE_FIELD(tcg, 184, size_t)
+
+/* CPUState */
+#define CPU_CFLAGS_NEXT_TB(cpu) ENGINE_FIELD(cpu, 24, uint32_t)
+#define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
+#define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
+#define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
+#define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
+#define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
+#define CPU_JUMP_CACHE_ENTRIES 4096
+#define CPU_INTERRUPT_HARD 0x0002u
+
+/* CPUTLB: what the MMU modes have each, and behind it their tables */
+#define CPU_TLB_MODES(cpu) ((TlbMode *)((char *)(cpu) + 33248))
+#define CPU_TLB_TABLES(cpu) ((TlbTable *)((char *)(cpu) + 35344))
+#define TLB_MODES 3
+#define TLB_VICTIMS 8
+#define TLB_INVALID 0x800u   /* in an address: miss, and fill it again */
+#define TLB_NOT_DIRTY 0x400u /* in `write`: look for translated code */
+
+typedef struct TlbEntry {
+    uint64_t read, write, code; /* the page, where allowed; else all ones */
+    uint64_t physical;
+    uint64_t addend; /* from linear to host address */
+    uint64_t padding[3];
+} TlbEntry;
+
+typedef struct TlbIoEntry {
+    uint64_t address; /* of the page in its region, less the linear one */
+    uint32_t attributes, padding;
+} TlbIoEntry;
+
+typedef struct TlbMode {
+    uint64_t large_page, large_mask;
+    uint64_t sizing[3];
+    size_t next_victim;
+    TlbEntry victims[TLB_VICTIMS];
+    TlbIoEntry victim_io[TLB_VICTIMS];
+    TlbIoEntry *io;
+} TlbMode;
+
+typedef struct TlbTable {
+    uintptr_t mask;
+    TlbEntry *entries;
+} TlbTable;
+
+_Static_assert(sizeof(TlbEntry) == 64 && sizeof(TlbMode) == 696, "layout of the engine's TLB");
+
+/* CPUX86State */
+typedef struct EngineTb EngineTb;         /* TranslationBlock */
+typedef struct EngineRegion EngineRegion; /* MemoryRegion */
+typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
+
+#define ENGINE_FIELD(base, offset, type) (*(type *)((char *)(base) + (offset)))
+
+/* uc_struct */
+#define UC_MEMORY_MAPPING(uc) ENGINE_FIELD(uc, 288, EngineMapping)
 #define UC_CPU(uc) ENGINE_FIELD(uc, 440, EngineCpu *)
 #define UC_TCG(uc) ENGINE_FIELD(uc, 768, void *)
 #define UC_NO_EXIT_REQUEST(uc) ENGINE_FIELD(uc, 2034, bool)
@@ -163,6 +229,7 @@ typedef uint32_t EngineMemAttrs;
 enum { EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
 
 /* Engine functions that are called, not replaced. */
+EngineRegion *find_memory_mapping_x86_64(uc_engine *uc, uint64_t physical);
 void x86_cpu_do_interrupt_x86_64(EngineCpu *cpu);
 void do_interrupt_x86_hardirq_x86_64(EngineEnv *env, int vector, int is_hardware);
 EngineTb *tcg_tb_lookup_x86_64(void *tcg, uintptr_t host_pc);

@@ -52,19 +52,14 @@ void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length) {
         core->page_flags[page] |= PAGE_DIRTY;
 }
 
-void code_tlb_forget(Core *core) {
-    core->code_tlb_generation++;
-    if (core->code_tlb_generation == 1u << 12) {
-        core->code_tlb_generation = 1;
-        memset(core->code_tlb[0], 0, LINEAR_PAGES * sizeof(uint32_t));
-        memset(core->code_tlb[1], 0, LINEAR_PAGES * sizeof(uint32_t));
-    }
-}
+/* The engine's own look-up, for every access that misses the TLB's fast path,
+ * walks its memory map. */
+EngineRegion *memory_region(uc_engine *uc, uint64_t physical) {
+    const Core *core = core_running;
 
-uint32_t *code_tlb_entry(Core *core, uint64_t linear) {
-    bool user = (ENV_HFLAGS(core->env) & HFLAG_CPL) == 3;
-
-    return &core->code_tlb[user][(uint32_t)linear >> PAGE_SHIFT];
+    if (core && physical >> PAGE_SHIFT < core->ram_pages)
+        return core->ram_region;
+    return find_memory_mapping_x86_64(uc, physical);
 }
 
 static uint64_t fold(uint64_t a, uint64_t b) {

@@ -301,32 +301,46 @@ void __real_tlb_flush_x86_64(EngineCpu *cpu);
 void __wrap_tlb_set_page_with_attrs_x86_64(EngineCpu *cpu, uint64_t linear, uint64_t physical,
                                            EngineMemAttrs attrs, int protection, int mmu_index,
                                            uint64_t size) {
+    Core *core = core_running;
     bool newly_executed = false;
+    bool watched = ENV_DR(core->env)[7] & 0xff;
 
-    protection = memory_filter_fill(core_running, physical, protection, &newly_executed);
-    if (newly_executed) {
-        /* Entries of aliases would let writes by, past the translated code. */
-        code_tlb_forget(core_running);
-        __real_tlb_flush_x86_64(cpu);
+    protection = memory_filter_fill(core, physical, protection, &newly_executed);
+    if (newly_executed) /* entries of aliases would let writes by, past the translated code */
+        tlb_empty(core);
+    if (physical >> PAGE_SHIFT < core->ram_pages && size >= PAGE_BYTES && !watched) {
+        tlb_fill(core, linear, physical, attrs, protection, mmu_index, size);
+    } else {
+        __real_tlb_set_page_with_attrs_x86_64(cpu, linear, physical, attrs, protection, mmu_index,
+                                              size);
+        tlb_note_fill(core, linear, mmu_index);
     }
-    __real_tlb_set_page_with_attrs_x86_64(cpu, linear, physical, attrs, protection, mmu_index,
-                                          size);
 }
+
+void __real_tlb_flush_x86_64(EngineCpu *cpu);
 
 void __wrap_tlb_flush_x86_64(EngineCpu *cpu) {
     if (core_running)
-        code_tlb_forget(core_running);
-    __real_tlb_flush_x86_64(cpu);
+        tlb_empty(core_running);
+    else /* while the engine is made, taken apart or given a state */
+        __real_tlb_flush_x86_64(cpu);
 }
 
 void __real_tlb_flush_page_x86_64(EngineCpu *cpu, uint64_t address);
 
-/* INVLPG. The page may be part of a large one, so all cached fetches go, and
- * with them the jump cache, which must not know pages that they do not. */
 void __wrap_tlb_flush_page_x86_64(EngineCpu *cpu, uint64_t address) {
-    code_tlb_forget(core_running);
-    memset(CPU_JUMP_CACHE(cpu), 0, CPU_JUMP_CACHE_ENTRIES * sizeof(void *));
-    __real_tlb_flush_page_x86_64(cpu, address);
+    if (core_running)
+        tlb_forget_page(core_running, address);
+    else
+        __real_tlb_flush_page_x86_64(cpu, address);
+}
+
+/* A block was translated, and entries of its page must look for code again: in
+ * ours, where a page has EXEC, they never stop. */
+void __wrap_tlb_reset_dirty_by_vaddr_x86_64(EngineCpu *cpu, uint64_t address, uint64_t length) {
+    (void)cpu;
+    (void)address;
+    (void)length;
 }
 
 void __real_x86_stl_phys_notdirty_x86_64(EngineCpu *cpu, uint64_t address, uint32_t value);
@@ -335,6 +349,19 @@ void __real_x86_stl_phys_notdirty_x86_64(EngineCpu *cpu, uint64_t address, uint3
 void __wrap_x86_stl_phys_notdirty_x86_64(EngineCpu *cpu, uint64_t address, uint32_t value) {
     memory_mark_dirty(core_running, address, 4);
     __real_x86_stl_phys_notdirty_x86_64(cpu, address, value);
+}
+
+uint32_t __real_x86_ldl_phys_x86_64(EngineCpu *cpu, uint64_t address);
+
+/* The page walk reads the guest's tables. */
+uint32_t __wrap_x86_ldl_phys_x86_64(EngineCpu *cpu, uint64_t address) {
+    const Core *core = core_running;
+    uint32_t value;
+
+    if (address >> PAGE_SHIFT >= core->ram_pages || address & 3)
+        return __real_x86_ldl_phys_x86_64(cpu, address);
+    memcpy(&value, core->ram + address, sizeof value);
+    return value;
 }
 
 uint64_t __real_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address);
@@ -347,22 +374,29 @@ uint64_t __real_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address);
  * page after a flush goes through the TLB, and later ones by code_tlb: the
  * guest-visible lookups become a function of the guest's execution alone.
  */
-uint64_t __wrap_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address) {
+static uint64_t fetch_address(EngineEnv *env, uint64_t address) {
     Core *core = core_running;
-    uint32_t *known = code_tlb_entry(core, address);
+    uint64_t physical = code_tlb_find(core, address);
 
-    if (*known >> 20 == core->code_tlb_generation)
-        return ((uint64_t)(*known & 0xfffff) << PAGE_SHIFT) | (address & (PAGE_BYTES - 1));
-    uint64_t physical = __real_get_page_addr_code_x86_64(env, address);
-    if (physical != UINT64_MAX)
-        *known = core->code_tlb_generation << 20 | (uint32_t)(physical >> PAGE_SHIFT);
+    if (physical == UINT64_MAX) {
+        physical = __real_get_page_addr_code_x86_64(env, address);
+        if (physical != UINT64_MAX)
+            code_tlb_add(core, address, physical);
+    }
+    return physical;
+}
+
+uint64_t __wrap_get_page_addr_code_x86_64(EngineEnv *env, uint64_t address) {
+    uint64_t physical = fetch_address(env, address);
+
+    jump_cache_note(core_running, address);
     return physical;
 }
 
 /* Translation reads code past the TLB too, for the same reason. Where there is
  * no memory the bus floats high, and the guest gets #UD for it. */
 uint32_t __wrap_cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address) {
-    uint64_t physical = __wrap_get_page_addr_code_x86_64(env, address & 0xffffffff);
+    uint64_t physical = fetch_address(env, address & 0xffffffff);
 
     return physical == UINT64_MAX ? 0xff : core_running->ram[physical];
 }

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void __real_tlb_flush_x86_64(EngineCpu *cpu);
-
 /* RDRAND (and RDSEED with it) and RDTSCP, which the small CPU model lacks;
  * the level makes CPUID tell of leaf 7. */
 void state_reset_features(Core *core) {
@@ -191,28 +189,6 @@ void core_memory_written(Core *core, uint64_t address, uint64_t length) {
         tb_invalidate_phys_range_x86_64(core->uc, address, address + length);
 }
 
-/* The engine's TLB grows with use; what falls out of it shows in the guest's
- * accessed bits, so its size is part of what replicas must agree on. */
-static void reset_tlb_size(EngineCpu *cpu) {
-    char *tlb = CPU_TLB(cpu);
-
-    for (int mode = 0; mode < TLB_MODES; mode++) {
-        char *state = TLB_MODE_STATE(tlb, mode);
-        uintptr_t mask = (TLB_DEFAULT_ENTRIES - 1) * TLB_ENTRY_BYTES;
-        if (TLB_MASK(tlb, mode) != mask) {
-            void *table = realloc(TLB_TABLE(tlb, mode), TLB_DEFAULT_ENTRIES * TLB_ENTRY_BYTES);
-            void *io_table = realloc(TLB_IO_TABLE(state), TLB_DEFAULT_ENTRIES * TLB_IO_ENTRY_BYTES);
-            if (!table || !io_table)
-                abort(); /* realloc to less than there was */
-            TLB_TABLE(tlb, mode) = table;
-            TLB_IO_TABLE(state) = io_table;
-            TLB_MASK(tlb, mode) = mask;
-        }
-        TLB_MAX_USED(state) = TLB_USED(state) = 0;
-    }
-    TLB_DIRTY(tlb) = (1 << TLB_MODES) - 1;
-}
-
 /*
  * Makes what two replicas see from here on independent of what they did
  * before: written and executed pages start anew, the TLB is empty, and where the
@@ -224,7 +200,5 @@ void core_synchronize(Core *core) {
     core->tail.instructions = 0;
     for (uint32_t page = 0; page < core->ram_pages; page++)
         core->page_flags[page] &= PAGE_TRANSLATED;
-    code_tlb_forget(core);
-    reset_tlb_size(core->cpu);
-    __real_tlb_flush_x86_64(core->cpu);
+    tlb_empty(core);
 }
