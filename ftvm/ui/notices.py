@@ -41,9 +41,11 @@ class Notices:
 
     def _say(self, text: str, style: str) -> None:
         prefix = f"\x1b[{style}mftvm:\x1b[0m" if self._colour else "ftvm:"
+        # A file's name may hold anything, line feeds and a terminal's commands too.
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
         start = "\n" if self.mid_line else ""
         self.mid_line = False
         # Where standard error is gone there is nobody to tell.
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(f"{start}{prefix} {text}\n")
+            sys.stderr.write(f"{start}{prefix} {line}\n")
             sys.stderr.flush()

@@ -70,6 +70,7 @@ class Session:
             if status is not None:
                 self._stop(supervisor)
         except LostGuestError as error:
+            self._teller.finish(supervisor.report())
             self._notices.error(f"the guest is lost: {error}")
             return error.exit_status
         except FtvmError as error:

@@ -31,7 +31,9 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         self._former_wakeup = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        self._former = {number: signal.signal(number, self._note) for number in ENDING}
+        # What our parent wants ignored (nohup, a shell's background) stays so.
+        heeded = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
+        self._former = {number: signal.signal(number, self._note) for number in heeded}
         return self
 
     def __exit__(self, *_: object) -> None:

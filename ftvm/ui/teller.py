@@ -1,11 +1,13 @@
 """Tells on standard error what becomes of a pair: one line for each thing that matters."""
 
 from ftvm.errors import EXIT_TRIPLE_FAULT
+from ftvm.replication.events import LossCause
 from ftvm.runtime.report import BackupLoss, Death, Failover, RunReport
 from ftvm.runtime.supervisor import RunSpec, Supervisor
 from ftvm.ui.notices import Notices
 
 _MIB = 1 << 20
+_CLOSED = LossCause.CLOSED.value
 
 
 def in_ms(span_ns: int) -> str:
@@ -36,12 +38,41 @@ class Teller:
         self._seen = supervisor.changes
         report = supervisor.report()
         for failover in report.failovers[self._failovers :]:
-            if failover.generation <= supervisor.generation:  # else its console is to come
-                self._failovers += 1
-                self._notices.event(_failover_line(failover, report.deaths))
+            if failover.generation > supervisor.generation:
+                break  # its console is to come
+            if not failover.died and failover.cause == _CLOSED:
+                break  # its death is to be seen
+            self._tell_failover(failover, report)
         for loss in report.backup_losses[self._losses :]:
-            self._notices.event(_loss_line(loss, report.deaths))
-        self._losses = len(report.backup_losses)
+            if not _deaths_of_backups(report) and loss.cause == _CLOSED:
+                break
+            self._tell_loss(loss, report)
+        self._tell_trouble(report)
+
+    def finish(self, report: RunReport) -> None:
+        """Tell what is left to tell when no more will come."""
+        for failover in report.failovers[self._failovers :]:
+            self._tell_failover(failover, report)
+        for loss in report.backup_losses[self._losses :]:
+            self._tell_loss(loss, report)
+        self._tell_trouble(report)
+
+    def _tell_failover(self, failover: Failover, report: RunReport) -> None:
+        self._failovers += 1
+        dead = next((death for death in report.deaths if death.node == failover.died), None)
+        what = f"primary {dead.node} {dead.status}" if dead else f"primary lost ({failover.cause})"
+        self._notices.event(
+            f"{what}; backup live at instruction {failover.instruction:,}"
+            f" in {in_ms(failover.time.total_ns)}"
+        )
+
+    def _tell_loss(self, loss: BackupLoss, report: RunReport) -> None:
+        self._losses += 1
+        dead = next(iter(_deaths_of_backups(report)), None)
+        what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
+        self._notices.event(f"{what}; primary alone from instruction {loss.instruction:,}")
+
+    def _tell_trouble(self, report: RunReport) -> None:
         for text in report.divergences[self._divergences :]:
             self._notices.error(f"the replicas differ: {text}")
         self._divergences = len(report.divergences)
@@ -51,6 +82,7 @@ class Teller:
 
     def take_leave(self, report: RunReport) -> None:
         """Say of a guest that has ended what its exit status does not."""
+        self.finish(report)
         if report.exit_status == EXIT_TRIPLE_FAULT and report.end == "triple fault":
             self._notices.error(f"the guest's triple fault at instruction {report.instructions:,}")
         if report.replicas_equal is False:
@@ -67,16 +99,5 @@ class Teller:
         self._notices.info(f"{why}{where}")
 
 
-def _failover_line(failover: Failover, deaths: list[Death]) -> str:
-    dead = next((death for death in deaths if death.node == failover.died), None)
-    what = f"primary {dead.node} {dead.status}" if dead else f"primary lost ({failover.cause})"
-    return (
-        f"{what}; backup live at instruction {failover.instruction:,}"
-        f" in {in_ms(failover.time.total_ns)}"
-    )
-
-
-def _loss_line(loss: BackupLoss, deaths: list[Death]) -> str:
-    dead = next((death for death in deaths if death.role == "backup"), None)
-    what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
-    return f"{what}; the primary is alone from instruction {loss.instruction:,}"
+def _deaths_of_backups(report: RunReport) -> list[Death]:
+    return [death for death in report.deaths if death.role == "backup"]

@@ -169,6 +169,16 @@ def test_a_signal_ends_the_pair_and_says_so(
     assert report["instructions"] > 0
 
 
+def test_a_signal_that_is_to_be_ignored_is(ftvm: FtvmCommand) -> None:
+    """As under nohup."""
+    process = ftvm.start("run", "guest:counter", before='trap "" HUP;')
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"counter: ready\n"
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(b"iq", timeout=100)
+    assert (process.returncode, out) == (0, b"1\n")
+
+
 def test_a_signal_ends_it_even_while_nobody_reads(ftvm: FtvmCommand) -> None:
     process = ftvm.start("run", "guest:storm", "--append", "ops=2000000000")
     assert process.stdout is not None

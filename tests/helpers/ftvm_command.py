@@ -24,8 +24,9 @@ class Done:
         return self.err.splitlines()
 
 
-def _with_tail(arguments: tuple[str, ...], tail: str) -> list[str]:
-    shell = ["bash", "-c", f'"$@" {tail}', "bash"] if tail else []
+def _in_shell(arguments: tuple[str, ...], before: str, behind: str) -> list[str]:
+    script = f'{before} exec "$@"' if before else f'"$@" {behind}'
+    shell = ["bash", "-c", script, "bash"] if before or behind else []
     return [*shell, *COMMAND, *arguments]
 
 
@@ -47,7 +48,7 @@ class FtvmCommand:
     def __call__(self, *arguments: str, typed: bytes = b"", tail: str = "") -> Done:
         """Run to the end; `tail` is what a shell shall have behind the command."""
         done = subprocess.run(
-            _with_tail(arguments, tail),
+            _in_shell(arguments, "", tail),
             input=typed,
             capture_output=True,
             cwd=self.home,
@@ -56,10 +57,13 @@ class FtvmCommand:
         )
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
-    def start(self, *arguments: str, tail: str = "") -> subprocess.Popen[bytes]:
-        """Start with pipes for the standard streams, open until the caller closes them."""
+    def start(self, *arguments: str, before: str = "", tail: str = "") -> subprocess.Popen[bytes]:
+        """Start with pipes for the standard streams, open until the caller closes them.
+
+        `before` and `tail` are what a shell shall have in front and behind.
+        """
         return subprocess.Popen(
-            _with_tail(arguments, tail),
+            _in_shell(arguments, before, tail),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
