@@ -241,6 +241,8 @@ void cpu_x86_cpuid_x86_64(EngineEnv *env, uint32_t leaf, uint32_t subleaf, uint3
 void cpu_x86_update_dr7_x86_64(EngineEnv *env, uint32_t value);
 uint64_t helper_read_eflags_x86_64(EngineEnv *env);
 uint32_t cpu_ldub_code_x86_64(EngineEnv *env, uint64_t address);
+uint64_t cpu_ldq_data_ra_x86_64(EngineEnv *env, uint64_t address, uintptr_t host_pc);
+void cpu_stq_data_ra_x86_64(EngineEnv *env, uint64_t address, uint64_t value, uintptr_t host_pc);
 uint32_t cpu_lduw_mmuidx_ra_x86_64(EngineEnv *env, uint64_t address, int mmu_index,
                                    uintptr_t host_pc);
 

@@ -84,6 +84,28 @@ _Noreturn void __wrap_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu) {
     __real_cpu_loop_exit_noexc_x86_64(cpu);
 }
 
+/* The engine forgets to say which flags are not computed yet before it asks for
+ * them here, and what they then are depends on where its block began. Otherwise
+ * as in its mem_helper.c (Intel SDM vol. 2A, CMPXCHG8B). */
+void __wrap_helper_cmpxchg8b_unlocked_x86_64(EngineEnv *env, uint64_t address) {
+    const uint64_t zero_flag = 1 << 6;
+    uint64_t *regs = ENV_REGS(env);
+    Core *core = core_running;
+
+    __real_cpu_restore_state_x86_64(core->cpu, HOST_PC, false);
+    core->restored_block = NULL;
+    uint64_t flags = helper_read_eflags_x86_64(env) & EFLAGS_ARITHMETIC;
+    uint64_t expected = (uint32_t)regs[0] | (uint64_t)(uint32_t)regs[2] << 32;
+    uint64_t replacement = (uint32_t)regs[3] | (uint64_t)(uint32_t)regs[1] << 32;
+    uint64_t found = cpu_ldq_data_ra_x86_64(env, address, HOST_PC);
+    cpu_stq_data_ra_x86_64(env, address, found == expected ? replacement : found, HOST_PC);
+    if (found != expected) {
+        regs[0] = (uint32_t)found;
+        regs[2] = found >> 32;
+    }
+    ENV_CC_SRC(env) = found == expected ? flags | zero_flag : flags & ~zero_flag;
+}
+
 /* --- interrupts ------------------------------------------------------------ */
 
 /* The engine asks between blocks while CPU_INTERRUPT_HARD is requested. */
