@@ -8,16 +8,23 @@
  *     xor    esi, esi       33 f6  (or 31 f6)
  *     call   check          e8 rel32, or ff 15 rel32
  *
- * We rewrite what is before the call, so that it happens only when the
- * instruction budget, kept beside the guest's registers, is used up:
+ * We put in its place what costs a block the least, with no branch taken; the
+ * instruction budget is kept beside the guest's registers:
  *
  *     sub    dword [rbp+120], n   83 6d 78 imm8, or 81 6d 78 imm32
- *     jns    behind the call      79 rel8
- *     nop ...                     up to the call
- *     call   check
+ *     js     stub                 0f 88 rel32
+ *     nop ...
  *
- * Where that does not fit (a long block, and <uc> within 4 GiB) the call
- * happens always, and the check subtracts.
+ * and into the code buffer behind the block the stub for when the budget is used
+ * up. The engine's registers are saved there, as for its own call.
+ *
+ *     movabs rdi, <block>         48 bf imm64
+ *     movabs rax, limit_reached   48 b8 imm64
+ *     call   rax                  ff d0
+ *     jmp    behind the nops      e9 rel32
+ *
+ * Where that does not fit (a long block, and <uc> within 4 GiB) the engine's call
+ * stays, and the check subtracts.
  *
  * A block is one straight line of instructions, so n is all there is to
  * count. The places where a block is left before its end are few, and each
@@ -32,6 +39,8 @@
 #include "core.h"
 
 #include <string.h>
+
+enum { STUB_BYTES = 32, STUB_DISTANCE_MAX = 1 << 20, JUMP_BYTES = 6 };
 
 /* Bytes before the call at the start of a block, 0 if these are not they. */
 static uint8_t setup_bytes(const uint8_t *code, uint64_t uc) {
@@ -63,7 +72,51 @@ static uint8_t call_bytes(const uint8_t *code) {
 bool block_counts_itself(EngineTb *block) {
     const uint8_t *code = TB_CODE(block);
 
-    return code[0] == 0xeb || ((code[0] == 0x83 || code[0] == 0x81) && code[1] == 0x6d);
+    return (code[0] == 0x83 || code[0] == 0x81) && code[1] == 0x6d;
+}
+
+/* The instructions that Intel SDM vol. 2B, NOP, recommends for doing nothing. */
+static void fill_with_nops(uint8_t *code, size_t bytes) {
+    static const char nops[10][10] = {"",
+                                      "\x90",
+                                      "\x66\x90",
+                                      "\x0f\x1f\x00",
+                                      "\x0f\x1f\x40\x00",
+                                      "\x0f\x1f\x44\x00\x00",
+                                      "\x66\x0f\x1f\x44\x00\x00",
+                                      "\x0f\x1f\x80\x00\x00\x00\x00",
+                                      "\x0f\x1f\x84\x00\x00\x00\x00\x00",
+                                      "\x66\x0f\x1f\x84\x00\x00\x00\x00\x00"};
+
+    while (bytes) {
+        size_t n = bytes < 9 ? bytes : 9;
+        memcpy(code, nops[n], n);
+        code += n;
+        bytes -= n;
+    }
+}
+
+static uint8_t *put(uint8_t *at, const char *opcode, size_t opcode_bytes, uint64_t operand,
+                    size_t operand_bytes) {
+    memcpy(at, opcode, opcode_bytes);
+    memcpy(at + opcode_bytes, &operand, operand_bytes);
+    return at + opcode_bytes + operand_bytes;
+}
+
+static void limit_reached(EngineTb *block) { core_block_limit(core_running, block); }
+
+/* NULL if the code buffer does not go on where it should. */
+static uint8_t *make_stub(EngineTb *block, Core *core, const uint8_t *back) {
+    void *tcg = UC_TCG(core->uc);
+    uint8_t *stub = TCG_CODE_POINTER(tcg), *at = stub;
+
+    if ((uintptr_t)stub - (uintptr_t)back > STUB_DISTANCE_MAX)
+        return NULL;
+    at = put(at, "\x48\xbf", 2, (uintptr_t)block, 8);
+    at = put(at, "\x48\xb8", 2, (uintptr_t)limit_reached, 8);
+    put(at, "\xff\xd0\xe9", 3, (uint64_t)(back - (at + 7)), 4);
+    TCG_CODE_POINTER(tcg) = stub + STUB_BYTES;
+    return stub;
 }
 
 bool block_count(EngineTb *block, Core *core) {
@@ -72,27 +125,26 @@ bool block_count(EngineTb *block, Core *core) {
 
     if (block_counts_itself(block))
         return true; /* the engine found the block made already */
-    uint8_t setup = setup_bytes(code, (uint64_t)(uintptr_t)core->uc);
-    uint8_t call = setup ? call_bytes(code + setup) : 0;
+    size_t setup = setup_bytes(code, (uint64_t)(uintptr_t)core->uc);
+    size_t call = setup ? call_bytes(code + setup) : 0;
     if (!call)
-        return false;
+        return core->uncounted;
 
     if ((uintptr_t)code < core->newest_block) /* the code buffer started again */
         memset(&core->rest, 0, sizeof core->rest);
     core->newest_block = (uintptr_t)code;
 
-    uint8_t subtract = n < 128 ? 4 : 7;
+    size_t check = setup + call, subtract = n < 128 ? 4 : 7;
     if (core->uncounted) {
-        code[0] = 0xeb;
-        code[1] = (uint8_t)(setup + call - 2);
-    } else if (subtract + 2 <= setup) {
-        memset(code, 0x90, setup);
-        code[0] = n < 128 ? 0x83 : 0x81;
-        code[1] = 0x6d;
-        code[2] = ENV_BUDGET_DISPLACEMENT;
-        memcpy(code + 3, &n, subtract - 3u);
-        code[subtract] = 0x79;
-        code[subtract + 1] = (uint8_t)(setup + call - subtract - 2);
+        fill_with_nops(code, check);
+    } else if (subtract + JUMP_BYTES <= check) {
+        const uint8_t *stub = make_stub(block, core, code + check);
+        if (!stub)
+            return false;
+        uint8_t *jump = put(code, n < 128 ? "\x83\x6d" : "\x81\x6d", 2,
+                            (uint64_t)n << 8 | ENV_BUDGET_DISPLACEMENT, subtract - 2);
+        put(jump, "\x0f\x88", 2, (uint64_t)(stub - (jump + JUMP_BYTES)), 4);
+        fill_with_nops(jump + JUMP_BYTES, check - subtract - JUMP_BYTES);
     }
     return true;
 }

@@ -127,7 +127,7 @@ uint32_t block_pc_of(EngineTb *block, uint32_t index);
 uint64_t core_count_at(Core *core, uintptr_t host_pc);
 
 /* run.c */
-void core_block_limit(Core *core, uintptr_t host_pc);
+void core_block_limit(Core *core, EngineTb *block);
 bool core_take_interrupt(Core *core);
 void core_exception_leaves_block(Core *core, uintptr_t host_pc);
 void core_fail(Core *core, CoreReason reason, const char *format, ...)

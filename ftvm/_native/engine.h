@@ -21,7 +21,8 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
-typedef struct EngineCpu EngineCpu;       /* CPUState */
+typedef struct EngineCpu EngineCpu; /* CPUState */
+#define CPU_OF_ENV(env) ((EngineCpu *)((char *)(env) - 35408))
 typedef struct EngineEnv EngineEnv;       /* CPUX86State */
 typedef struct EngineTb EngineTb;         /* TranslationBlock */
 typedef struct EngineRegion EngineRegion; /* MemoryRegion */
@@ -38,15 +39,20 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 /* TCGContext */
 #define TCG_CODE_BUFFER(tcg) ENGINE_FIELD(tcg, 160, uintptr_t)
 #define TCG_CODE_BUFFER_BYTES(tcg) ENGINE_FIELD(tcg, 184, size_t)
+#define TCG_CODE_POINTER(tcg) ENGINE_FIELD(tcg, 192, uint8_t *)
 
 /* CPUState */
+#define CPU_OF_ENV(env) ((EngineCpu *)((char *)(env) - 35408))
 #define CPU_CFLAGS_NEXT_TB(cpu) ENGINE_FIELD(cpu, 24, uint32_t)
 #define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
 #define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
 #define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
+#define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
 #define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
 #define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
 #define CPU_JUMP_CACHE_ENTRIES 4096
+#define JUMP_CACHE_MIX(pc) ((pc) ^ (pc) >> 6)
+#define JUMP_CACHE_INDEX(pc) ((JUMP_CACHE_MIX(pc) >> 6 & 0xfc0) | (JUMP_CACHE_MIX(pc) & 0x3f))
 #define CPU_INTERRUPT_HARD 0x0002u
 
 /* CPUTLB: what the MMU modes have each, and behind it their tables */
@@ -101,15 +107,20 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 /* TCGContext */
 #define TCG_CODE_BUFFER(tcg) ENGINE_FIELD(tcg, 160, uintptr_t)
 #define TCG_CODE_BUFFER_BYTES(tcg) ENGINE_FIELD(tcg, 184, size_t)
+#define TCG_CODE_POINTER(tcg) ENGINE_FIELD(tcg, 192, uint8_t *)
 
 /* CPUState */
+#define CPU_OF_ENV(env) ((EngineCpu *)((char *)(env) - 35408))
 #define CPU_CFLAGS_NEXT_TB(cpu) ENGINE_FIELD(cpu, 24, uint32_t)
 #define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
 #define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
 #define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
+#define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
 #define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
 #define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
 #define CPU_JUMP_CACHE_ENTRIES 4096
+#define JUMP_CACHE_MIX(pc) ((pc) ^ (pc) >> 6)
+#define JUMP_CACHE_INDEX(pc) ((JUMP_CACHE_MIX(pc) >> 6 & 0xfc0) | (JUMP_CACHE_MIX(pc) & 0x3f))
 #define CPU_INTERRUPT_HARD 0x0002u
 
 /* CPUTLB: common, then a descriptor and a fast table for each MMU mode */
@@ -215,6 +226,7 @@ typedef struct EngineSegment {
 #define TB_CS_BASE(tb) ENGINE_FIELD(tb, 8, uint64_t)
 #define TB_GUEST_BYTES(tb) ENGINE_FIELD(tb, 20, uint16_t)
 #define TB_INSTRUCTIONS(tb) ENGINE_FIELD(tb, 22, uint16_t)
+#define TB_FLAGS(tb) ENGINE_FIELD(tb, 16, uint32_t)
 #define TB_CFLAGS(tb) ENGINE_FIELD(tb, 24, uint32_t)
 #define CFLAGS_COUNT 0x7fff /* instructions at most, 0 for no limit */
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)

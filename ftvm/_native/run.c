@@ -278,8 +278,7 @@ static _Noreturn void stop_at_block(Core *core, EngineTb *block) {
     leave_block(core, block);
 }
 
-void core_block_limit(Core *core, uintptr_t host_pc) {
-    EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
+void core_block_limit(Core *core, EngineTb *block) {
     int32_t n = TB_INSTRUCTIONS(block);
     int32_t left = ENV_BUDGET(core->env);
 

@@ -46,7 +46,7 @@ EngineTb *__wrap_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_bas
 void __wrap_helper_check_exit_request_x86_64(void *uc, uint32_t in_delay_slot) {
     (void)uc;
     (void)in_delay_slot;
-    core_block_limit(core_running, HOST_PC);
+    core_block_limit(core_running, tcg_tb_lookup_x86_64(UC_TCG(core_running->uc), HOST_PC));
 }
 
 bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
@@ -119,6 +119,25 @@ bool __wrap_x86_cpu_exec_interrupt_x86_64(EngineCpu *cpu, int request) {
 void __wrap_qemu_system_reset_request(uc_engine *uc) {
     (void)uc;
     core_running->shutdown = true;
+}
+
+void *__real_helper_lookup_tb_ptr_x86_64(EngineEnv *env);
+
+/* A return, or another jump to where only the guest knows: the block to go on
+ * with. Nearly always the jump cache has it. */
+void *__wrap_helper_lookup_tb_ptr_x86_64(EngineEnv *env) {
+    const uint32_t eflags_in_flags = 0x73100, cflags_compared = 0xff0effff;
+    EngineCpu *cpu = CPU_OF_ENV(env);
+    uint64_t cs_base = ENV_SEGMENTS(env)[1].base, pc = ENV_EIP(env) + cs_base;
+    uint32_t flags = ENV_HFLAGS(env) | (ENV_EFLAGS(env) & eflags_in_flags);
+    EngineTb *block = CPU_JUMP_CACHE(cpu)[JUMP_CACHE_INDEX(pc)];
+
+    if (__builtin_expect(block && TB_PC(block) == pc && TB_CS_BASE(block) == cs_base &&
+                             TB_FLAGS(block) == flags &&
+                             (TB_CFLAGS(block) & cflags_compared) == CPU_CLUSTER(cpu) << 24,
+                         1))
+        return TB_CODE(block);
+    return __real_helper_lookup_tb_ptr_x86_64(env);
 }
 
 /* --- results ---------------------------------------------------------------- */

@@ -214,7 +214,5 @@ void code_tlb_add(Core *core, uint64_t linear, uint64_t physical) {
 
 /* A block is looked up by its page; next, it is put into the jump cache. */
 void jump_cache_note(Core *core, uint64_t pc) {
-    uint64_t mixed = pc ^ pc >> 6;
-
-    note(&core->jumps, (uint32_t)((mixed >> 6 & 0xfc0) | (mixed & 0x3f)));
+    note(&core->jumps, (uint32_t)JUMP_CACHE_INDEX(pc));
 }
