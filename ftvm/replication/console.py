@@ -162,8 +162,10 @@ class ConsoleService:
             return
         match message:
             case Received(channel, offset):
-                if offset > console.sent.get(channel, 0):
-                    raise ProtocolError(f"output confirmed to {offset}, which was not sent")
+                if offset > console.sent.get(channel, -1):
+                    raise ProtocolError(
+                        f"output {channel} confirmed to {offset}, which was not sent"
+                    )
                 self.outputs[channel].confirm(offset)
             case Input(channel, offset, data):
                 self._take_input(channel, offset, data)

@@ -83,9 +83,7 @@ class OutputStream:
         pieces = []
         while self._held and may_leave(self._held[0].count, self._held[0].position):
             piece = self._held.popleft()
-            start = max(piece.start, self.start)
-            if start < piece.end:
-                pieces.append(Piece(start, piece.end, piece.count, piece.position))
+            pieces.append(replace(piece, start=max(piece.start, self.start)))
             self.released = piece.end
         return pieces
 

@@ -465,6 +465,17 @@ def test_backup_wants_to_be_woken_for_its_next_heartbeat(following: Backup) -> N
     assert following.protocol.deadline() == 100
 
 
+def test_backup_drops_a_console_that_does_not_greet(following: Backup) -> None:
+    following.protocol.console_connected(TERMINAL, at(50))
+    following.hear(Heartbeat(InstructionCount(0)), time=900)
+    assert following.protocol.deadline() == 0, "its own first heartbeat"
+    following.protocol.tick(at(1_049))
+    assert following.protocol.deadline() == 1_050
+    following.protocol.tick(at(1_050))
+    following.look()
+    assert [close.link for close in following.of(Close)] == [TERMINAL]
+
+
 def test_backup_that_is_stopped_says_so(following: Backup) -> None:
     following.protocol.stop("maintenance")
     following.look()

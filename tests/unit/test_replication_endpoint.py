@@ -195,6 +195,7 @@ def test_same_primary_on_a_newer_connection_replaces_the_old(attached: Terminal)
     attached.hear(C, hello("a", 1))
     assert attached.endpoint.attached == C
     assert [close.link for close in attached.of(Close)] == [A]
+    assert attached.sent(A) == [], "nobody is fenced off"
 
 
 def test_output_of_another_generation_than_greeted_is_not_taken(attached: Terminal) -> None:

@@ -149,6 +149,16 @@ def test_next_backup_at_the_same_place_is_told_all_anew() -> None:
     assert released == Released(CONSOLE, StreamOffset(0), False)
 
 
+def test_pair_may_begin_anywhere_as_long_as_both_stand_there() -> None:
+    primary = solo()
+    primary.run(10)
+    primary.join(backup_hello(count=10))
+    assert primary.protocol.state is PrimaryState.PAIRED
+    assert primary.protocol.run_limit == 1_010
+    primary.run(20, output=b"out")
+    assert primary.released() == b""
+
+
 def test_garbage_from_a_stranger_costs_only_the_strangers_connection() -> None:
     primary = paired()
     primary.protocol.peer_connected(OTHER, at(0))
@@ -178,6 +188,8 @@ def test_heartbeats_go_out_at_the_interval_whatever_else_is_sent() -> None:
     assert primary.sent(BACKUP) == [Heartbeat(InstructionCount(0))]
     primary.tick(99)
     assert primary.sent(BACKUP) == []
+    assert primary.protocol.deadline() == 100
+    primary.protocol.peer_connected(OTHER, at(0))
     assert primary.protocol.deadline() == 100
     primary.run(5, log=b"x", time=99)
     primary.tick(100)

@@ -14,6 +14,7 @@ from ftvm.replication.events import (
 from ftvm.replication.messages import (
     CONSOLE,
     RUN_UNKNOWN,
+    Channel,
     Consumed,
     Entries,
     Exited,
@@ -205,6 +206,14 @@ def test_console_that_was_dropped_is_not_heard() -> None:
     assert primary.events == []
 
 
+def test_confirming_output_of_no_channel_ends_the_connection_only() -> None:
+    primary = paired()
+    primary.attach()
+    primary.hear(TERMINAL, Received(Channel(7), StreamOffset(0)))
+    assert [close.link for close in primary.of(Close)] == [TERMINAL]
+    assert primary.protocol.state is PrimaryState.PAIRED
+
+
 def test_confirming_what_was_never_sent_ends_the_connection_only() -> None:
     primary = paired()
     primary.attach()
@@ -305,8 +314,10 @@ def test_exit_without_any_console_ends_at_once() -> None:
 
 def test_user_stops_both() -> None:
     primary = paired()
+    primary.attach()
     primary.protocol.stop("enough")
     primary.look()
+    assert primary.sent(TERMINAL) == [Goodbye(Reason.USER_ACTION, 0, "enough")]
     assert primary.sent(BACKUP) == [Goodbye(Reason.USER_ACTION, 0, "enough")]
     assert primary.events[-1] == Ended(Reason.USER_ACTION, 0)
     primary.protocol.stop("again")
