@@ -25,7 +25,7 @@ class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
     append: str
     memory_bytes: int
     epoch_s: int
-    store_path: str
+    store_url: str
     console_descriptor: int
     logging_descriptor: int
     logging_port: int

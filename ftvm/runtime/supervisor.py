@@ -57,6 +57,8 @@ class RunSpec:
     solo: bool
     crashes: tuple[CrashPoint, ...]
     epoch_s: int
+    store_url: str | None = None
+    """Where the replicas arbitrate; None for a directory of the run's own."""
 
 
 class Supervisor:
@@ -126,7 +128,7 @@ class Supervisor:
             append=spec.append,
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
-            store_path=self._directory.name + "/store",
+            store_url=spec.store_url or self._directory.name + "/store",
             console_descriptor=console.fileno(),
             logging_descriptor=-1 if logging is None else logging.fileno(),
             logging_port=logging_port,
