@@ -39,12 +39,13 @@ from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import PrimaryState
-from ftvm.runtime import control
+from ftvm.runtime import control, security
 from ftvm.runtime.crash import parse_crash_point
 from ftvm.runtime.guest import Guest, now_ns, pack_end, read_image
+from ftvm.runtime.refusals import RefusalLog
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import open_store
-from ftvm.runtime.transport import Accepted, Received, Transport
+from ftvm.runtime.transport import Accepted, Received, Refused, Transport
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 MARK_INTERVAL_NS = Nanoseconds(2_000_000)
@@ -72,7 +73,8 @@ class Node:
 
     def __init__(self, config: control.NodeConfig) -> None:
         self.config = config
-        self._transport = Transport()
+        self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
+        self._refusals = RefusalLog()
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path))
         self._guest = Guest(
@@ -140,6 +142,8 @@ class Node:
         for happening in self._transport.poll(Nanoseconds(self._sleep_ns())):
             if isinstance(happening, Received):
                 self._protocol.receive(happening.link, happening.data, now)
+            elif isinstance(happening, Refused):
+                self._refused(happening)
             elif not isinstance(happening, Accepted):
                 self._protocol.closed(happening.link)
             elif happening.listener == "console":
@@ -149,6 +153,10 @@ class Node:
             else:
                 self._transport.close(happening.link)
             self._act()
+
+    def _refused(self, refused: Refused) -> None:
+        if (line := self._refusals.admit(refused.text, now_ns())) is not None:
+            self._tell(control.Refused(line))
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
