@@ -49,20 +49,24 @@ def read_private_file(path: Path, bytes_max: int = 1 << 16) -> bytes:
         raise UsageError(f"{path} does not exist") from None
     except OSError as error:
         raise HostError(f"{path}: {error.strerror}") from None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path} is not a regular file")
-        if status.st_uid not in (os.geteuid(), 0):
-            raise UsageError(f"{path} belongs to another user: a secret must be yours or root's")
-        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise UsageError(
-                f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}): run"
-                f" `chmod 600 {path}`"
-            )
-        if status.st_size > bytes_max:
-            raise UsageError(f"{path} has {status.st_size} bytes, more than any key")
-        try:
-            return file.read(bytes_max)
-        except OSError as error:
-            raise HostError(f"{path}: {error.strerror}") from None
+    try:
+        _judge(path, os.fstat(descriptor), bytes_max)
+        return os.read(descriptor, bytes_max)
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _judge(path: Path, status: os.stat_result, bytes_max: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UsageError(f"{path} is not a regular file")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise UsageError(f"{path} belongs to another user: a secret must be yours or root's")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(
+            f"{path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}): run"
+            f" `chmod 600 {path}`"
+        )
+    if status.st_size > bytes_max:
+        raise UsageError(f"{path} has {status.st_size} bytes, more than any key")
