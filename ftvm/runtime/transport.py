@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
+from ftvm.runtime.door import Door
 from ftvm.runtime.security import Security
 from ftvm.runtime.tls import TlsSession
 from ftvm.units import Nanoseconds
@@ -97,6 +98,8 @@ class Transport:
         self._security = security
         self._selector = selectors.EpollSelector()
         self._connections: dict[Link, _Connection] = {}
+        self._door = Door()
+        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
         self._unproven: dict[Link, int] = {}
         """Host time in ns until which each may take; the oldest first."""
         self._happened: list[Happening] = []
@@ -110,9 +113,7 @@ class Transport:
     def accept_from(self, listener: socket.socket, name: str) -> None:
         """Take connections from a listening socket; they show as `Accepted` of `name`."""
         listener.setblocking(False)
-        self._selector.register(
-            listener, selectors.EVENT_READ, lambda _: self._accept(listener, name)
-        )
+        self._door.add(listener.fileno(), lambda: self._accept(listener, name))
 
     def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
         """Call `readable` from `poll` when a descriptor that is no socket of ours is readable."""
@@ -166,6 +167,8 @@ class Transport:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
         for key, mask in self._selector.select(self._patience_s(timeout)):
             key.data(mask)
+        if self._door.open_if_due(time.monotonic_ns()):
+            self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
         self._lose_patience()
         happened, self._happened = self._happened, []
         return happened
@@ -173,10 +176,16 @@ class Transport:
     def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
         if self._happened:
             return 0.0
-        limits: list[int] = [] if timeout is None else [timeout]
-        if self._unproven:
-            limits.append(next(iter(self._unproven.values())) - time.monotonic_ns())
+        moments = [*list(self._unproven.values())[:1], self._door.shut_until]
+        limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
+        if timeout is not None:
+            limits.append(timeout)
         return max(0, min(limits)) / 1e9 if limits else None
+
+    def _attend_door(self, _: int) -> None:
+        self._door.attend()
+        if self._door.shut_until is not None:
+            self._selector.unregister(self._door.descriptor)
 
     def _lose_patience(self) -> None:
         while self._unproven:
@@ -207,18 +216,27 @@ class Transport:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = _Connection(stream, what, listener)
         self._connections[link] = connection
-        self._selector.register(stream, selectors.EVENT_READ, lambda mask: self._ready(link, mask))
+        if listener is None:
+            self._watch(link, connection)
+        else:
+            self._door.add(stream.fileno(), lambda: self._ready(link, selectors.EVENT_READ))
         if self._security is not None:
             self._unproven[link] = time.monotonic_ns() + HANDSHAKE_TIMEOUT_NS
             connection.session = TlsSession(self._security, listening=listener is not None)
             self._write(link, connection, connection.session.outgoing())
         return link
 
+    def _watch(self, link: Link, connection: _Connection) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+        self._selector.register(connection.socket, events, lambda mask: self._ready(link, mask))
+
     def _proven(self, link: Link, connection: _Connection) -> None:
         self._unproven.pop(link, None)
         if connection.listener is not None:
             self._happened.append(Accepted(link, connection.listener))
             connection.listener = None
+            self._door.remove(connection.socket.fileno())
+            self._watch(link, connection)
 
     # --- bytes come and go ---
 
@@ -286,7 +304,10 @@ class Transport:
                 return
         if data:
             connection.unsent += data
-            self._watch_writable(connection)
+            if connection.listener is None:
+                self._watch_writable(connection)
+            else:  # there is room for a handshake in the emptiest of buffers
+                self._refuse(link, connection, "it does not take our part of the handshake")
 
     def _flush(self, link: Link, connection: _Connection) -> None:
         try:
@@ -324,6 +345,7 @@ class Transport:
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
         self._unproven.pop(link, None)
+        self._door.remove(connection.socket.fileno())
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
         connection.socket.close()
