@@ -14,7 +14,8 @@ HANDSHAKE_BYTES_MAX = 1 << 16
 
 # RFC 8446 §5.1: the type of a record is its first byte; a conversation begins with one of these.
 _ALERT, _HANDSHAKE = 0x15, 0x16
-_READ_BYTES = 1 << 18
+# §5.1 too: the most that a record holds. One is read at a time, so more room is only waste.
+_RECORD_BYTES_MAX = 1 << 14
 
 
 class TlsSession:
@@ -105,7 +106,7 @@ class TlsSession:
         assert self._tls is not None
         pieces = []
         try:
-            while piece := self._tls.read(_READ_BYTES):
+            while piece := self._tls.read(_RECORD_BYTES_MAX):
                 pieces.append(piece)
         except ssl.SSLWantReadError:
             return b"".join(pieces)
