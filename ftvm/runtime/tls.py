@@ -16,6 +16,8 @@ HANDSHAKE_BYTES_MAX = 1 << 16
 _ALERT, _HANDSHAKE = 0x15, 0x16
 # §5.1 too: the most that a record holds. One is read at a time, so more room is only waste.
 _RECORD_BYTES_MAX = 1 << 14
+_FEED_BYTES = 1 << 16
+"""So much fits into a processor's cache on its way through the engine: 256 KiB take a quarter longer."""
 
 
 class TlsSession:
@@ -64,15 +66,21 @@ class TlsSession:
             if data[0] not in (_ALERT, _HANDSHAKE):
                 raise ProtocolError("it does not speak TLS")
             self._begin()
-        self._incoming.write(data)
-        if not self.established:
-            self._heard_bytes += len(data)
-            self._shake_hands()
+        pieces: list[bytes] = []
+        view = memoryview(data)
+        for start in range(0, len(data), _FEED_BYTES):
+            self._incoming.write(view[start : start + _FEED_BYTES])
             if not self.established:
-                if self._heard_bytes > HANDSHAKE_BYTES_MAX:
-                    raise ProtocolError("its handshake has no end")
-                return b""
-        return self._read()
+                self._prove(len(view[start : start + _FEED_BYTES]))
+            if self.established:
+                self._read(pieces)
+        return b"".join(pieces)
+
+    def _prove(self, heard_bytes: int) -> None:
+        self._heard_bytes += heard_bytes
+        self._shake_hands()
+        if not self.established and self._heard_bytes > HANDSHAKE_BYTES_MAX:
+            raise ProtocolError("its handshake has no end")
 
     def _begin(self) -> None:
         side = self._security.listening if self._listening else self._security.connecting
@@ -102,18 +110,16 @@ class TlsSession:
         while left:
             left = left[self._tls.write(left) :]
 
-    def _read(self) -> bytes:
+    def _read(self, pieces: list[bytes]) -> None:
         assert self._tls is not None
-        pieces = []
         try:
             while piece := self._tls.read(_RECORD_BYTES_MAX):
                 pieces.append(piece)
         except ssl.SSLWantReadError:
-            return b"".join(pieces)
+            return
         except ssl.SSLZeroReturnError:
             pass
         except ssl.SSLError as error:
             # To a peer that connected, the other side's refusal comes as an alert.
             raise ProtocolError(f"broken off: {plain_reason(error)}") from None
         self.ended = True
-        return b"".join(pieces)
