@@ -1,7 +1,6 @@
 """A key file is a secret in one form, or is refused in one line that says what to do."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ def path(tmp_path: Path) -> Path:
 def test_key_is_read(path: Path, text: str) -> None:
     path.write_text(text)
     assert read_key_file(path) == bytes.fromhex(DIGITS)
-
-
-def test_key_as_the_message_says_to_make_one(path: Path) -> None:
-    made = subprocess.run(["openssl", "rand", "-hex", "32"], capture_output=True, check=True)
-    path.write_bytes(made.stdout)
-    assert len(read_key_file(path)) == KEY_BYTES
 
 
 def test_generated_keys_differ() -> None:
