@@ -3,11 +3,14 @@
 import importlib.resources
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+
+from etcd_server import EtcdServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,3 +23,11 @@ def guest_images() -> Path:
     """The folder of the bundled guest images; FTVM_GUESTS names another one."""
     installed = str(importlib.resources.files("ftvm") / "guests")
     return Path(os.environ.get("FTVM_GUESTS", installed))
+
+
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[EtcdServer]:
+    """A real etcd server for this test alone."""
+    server = EtcdServer(tmp_path / "etcd")
+    yield server
+    server.kill()

@@ -25,11 +25,14 @@ class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
     append: str
     memory_bytes: int
     epoch_s: int
-    store_path: str
+    store_url: str
     console_descriptor: int
     logging_descriptor: int
     logging_port: int
     crashes: tuple[str, ...]
+    key: str
+    """The run's secret in hexadecimal: here because other users can see argv, and children
+    of a process its environment."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -55,6 +58,12 @@ class PeerGone(msgspec.Struct, frozen=True, tag="peer gone"):
     detail: str
     count: int
     at_ns: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """Somebody who is none of the pair was turned away."""
+
+    text: str
 
 
 class WentLive(msgspec.Struct, frozen=True, tag="live"):
@@ -99,7 +108,7 @@ class Over(msgspec.Struct, frozen=True, tag="over"):
     detail: str
 
 
-Told = Ready | Paired | PeerGone | WentLive | WentAlone | Totals | Over
+Told = Ready | Paired | PeerGone | Refused | WentLive | WentAlone | Totals | Over
 ToNode = NodeConfig | Stop
 T = TypeVar("T")
 

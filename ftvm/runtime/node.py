@@ -19,7 +19,6 @@ from ftvm.errors import DivergenceError, FtvmError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, MachineConfig
 from ftvm.machine.plain import encode_plain
-from ftvm.replication.arbitration import Outcome
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
@@ -40,11 +39,13 @@ from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import PrimaryState
-from ftvm.runtime import control
+from ftvm.runtime import control, security
 from ftvm.runtime.crash import parse_crash_point
 from ftvm.runtime.guest import Guest, now_ns, pack_end, read_image
-from ftvm.runtime.stores import FileStore
-from ftvm.runtime.transport import Accepted, Received, Transport
+from ftvm.runtime.refusals import RefusalLog
+from ftvm.runtime.store_asker import StoreAsker
+from ftvm.runtime.store_url import open_store
+from ftvm.runtime.transport import Accepted, Received, Refused, Transport
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 MARK_INTERVAL_NS = Nanoseconds(2_000_000)
@@ -72,14 +73,15 @@ class Node:
 
     def __init__(self, config: control.NodeConfig) -> None:
         self.config = config
-        self._transport = Transport()
+        self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
+        self._refusals = RefusalLog()
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path))
         self._guest = Guest(
             image, config.image_name, config.append, machine, self._transport.descriptor
         )
         identity = identity_of(config, image, machine)
-        self._store = FileStore(Path(config.store_path), identity.run)
+        self._store = StoreAsker(open_store(config.store_url, identity.run))
         self._settings = Settings()
         self._protocol: PrimaryProtocol | BackupProtocol
         if config.role == "primary":
@@ -128,19 +130,20 @@ class Node:
         self._farewell()
 
     def _listen(self) -> None:
-        for descriptor, name in (
-            (self.config.console_descriptor, "console"),
-            (self.config.logging_descriptor, "logging"),
-        ):
-            if descriptor >= 0:
-                self._transport.accept_from(socket.socket(fileno=descriptor), name)
+        self._accept("console", self.config.console_descriptor)
         self._transport.watch(sys.stdin.fileno(), self._commanded)
+        self._transport.watch(self._store.descriptor, self._store_answered)
+
+    def _accept(self, name: str, descriptor: int) -> None:
+        self._transport.accept_from(socket.socket(fileno=descriptor), name)
 
     def _hear(self) -> None:
         now = now_ns()
         for happening in self._transport.poll(Nanoseconds(self._sleep_ns())):
             if isinstance(happening, Received):
                 self._protocol.receive(happening.link, happening.data, now)
+            elif isinstance(happening, Refused):
+                self._refused(happening)
             elif not isinstance(happening, Accepted):
                 self._protocol.closed(happening.link)
             elif happening.listener == "console":
@@ -150,6 +153,10 @@ class Node:
             else:
                 self._transport.close(happening.link)
             self._act()
+
+    def _refused(self, refused: Refused) -> None:
+        if (line := self._refusals.admit(refused.text, now_ns())) is not None:
+            self._tell(control.Refused(line))
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
@@ -253,7 +260,7 @@ class Node:
                 self._take_input(event)
             case AskStore(expected, owner):
                 self._drained_ns = now_ns()
-                self._answer(self._store.advance(expected, owner))
+                self._store.ask(expected, owner)
             case GenerationWon():
                 self._won(event)
             case GoLive():
@@ -275,12 +282,16 @@ class Node:
             offset = StreamOffset(arrived.offset + start)
             self._inputs.append(InputArrived(arrived.channel, offset, data))
 
-    def _answer(self, outcome: Outcome) -> None:
-        self._protocol.store_answered(outcome, now_ns())
+    def _store_answered(self) -> None:
+        self._protocol.store_answered(self._store.answer(), now_ns())
+        self._act()
 
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
+        if won.generation == 1 and self.config.logging_descriptor >= 0:
+            # Before, a backup would be refused; so long it waits in the listener's queue.
+            self._accept("logging", self.config.logging_descriptor)
         if self.config.solo and protocol.state is PrimaryState.AWAITING:
             protocol.run_alone()
         if self._lost_ns and self.config.role == "primary":

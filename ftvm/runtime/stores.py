@@ -31,7 +31,7 @@ OWNER_BYTES_MAX = 64
 RUN_BYTES = 16
 
 _NAME = re.compile(r"generation-([0-9]{6,18})", re.ASCII)
-_CONTENT = re.compile(rb"ftvm store 1\ngeneration ([0-9]+)\nrun ([0-9a-f]+)\nowner ([^\n]+)\n")
+_CONTENT = re.compile(rb"ftvm store 1\ngeneration ([0-9]{1,18})\nrun ([0-9a-f]+)\nowner ([^\n]+)\n")
 _CONTENT_BYTES_MAX = 256
 
 
@@ -77,7 +77,7 @@ class FileStore:
         boot, that is from generation 0. A win or loss is on disk on return; a
         store that lacks the expected generation is one that cannot be asked.
         """
-        if not _is_owner(owner):
+        if not is_owner(owner):
             raise UsageError(
                 f"owner {owner!r}: give a printable name of 1 to {OWNER_BYTES_MAX} bytes"
             )
@@ -113,7 +113,7 @@ class FileStore:
         descriptor = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             with open(descriptor, "wb") as file:
-                file.write(self._encode(wanted))
+                file.write(encode_holder(wanted, self._run))
                 file.flush()
                 os.fsync(descriptor)
             os.link(pending, self._path / _name_of(wanted.generation))
@@ -123,35 +123,15 @@ class FileStore:
         finally:
             pending.unlink()
 
-    def _encode(self, holder: Holder) -> bytes:
-        return (
-            f"ftvm store 1\ngeneration {holder.generation}\nrun {self._run.hex()}\n"
-            f"owner {holder.owner}\n"
-        ).encode()
-
     def _read(self, generation: Generation) -> Holder:
         if generation == 0:
             return Holder(generation, "")
         path = self._path / _name_of(generation)
         with path.open("rb") as file:
             content = file.read(_CONTENT_BYTES_MAX + 1)
-        match = _CONTENT.fullmatch(content)
-        if match is None:
-            raise StateError(
-                f"{path} was not written by this version of ftvm: give the run a new directory"
-            )
-        number, run, owner_bytes = match.groups()
-        if run != self._run.hex().encode():
-            raise StateError(
-                f"{path} belongs to the run {run.decode()}, not to {self._run.hex()}: give each "
-                "run a directory of its own"
-            )
-        holder = Holder(generation, owner_bytes.decode(errors="replace"))
-        if content != self._encode(holder) or not _is_owner(holder.owner):
-            raise StateError(
-                f"{path} says generation {number.decode()}, owner {holder.owner!r}: it is damaged; "
-                "give the run a new directory"
-            )
+        holder = decode_holder(content, self._run, str(path))
+        if holder.generation != generation:
+            raise _damaged(str(path), holder)
         return holder
 
     @contextmanager
@@ -165,7 +145,42 @@ class FileStore:
             ) from error
 
 
-def _is_owner(owner: str) -> bool:
+def encode_holder(holder: Holder, run: bytes) -> bytes:
+    """Return what a store keeps of a generation."""
+    return (
+        f"ftvm store 1\ngeneration {holder.generation}\nrun {run.hex()}\nowner {holder.owner}\n"
+    ).encode()
+
+
+def decode_holder(content: bytes, run: bytes, place: str) -> Holder:
+    """Read what a store keeps at `place`; StateError if it is not of this version or run."""
+    match = _CONTENT.fullmatch(content)
+    if match is None:
+        raise StateError(
+            f"{place} was not written by this version of ftvm: give the run a new store"
+        )
+    number, found_run, owner_bytes = match.groups()
+    if found_run != run.hex().encode():
+        raise StateError(
+            f"{place} belongs to the run {found_run.decode()}, not to {run.hex()}: give each "
+            "run a store of its own"
+        )
+    holder = Holder(Generation(int(number)), owner_bytes.decode(errors="replace"))
+    genuine = holder.generation > 0 and is_owner(holder.owner)
+    if not genuine or content != encode_holder(holder, run):
+        raise _damaged(place, holder)
+    return holder
+
+
+def _damaged(place: str, holder: Holder) -> StateError:
+    return StateError(
+        f"{place} says generation {holder.generation}, owner {holder.owner!r}: it is damaged; "
+        "give the run a new store"
+    )
+
+
+def is_owner(owner: str) -> bool:
+    """Whether a store takes this name."""
     return owner.isprintable() and 0 < len(owner.encode()) <= OWNER_BYTES_MAX
 
 

@@ -12,6 +12,7 @@ import secrets
 import socket
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,10 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
-from ftvm.runtime import control
+from ftvm.runtime import control, security
 from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
     BackupLoss,
@@ -38,12 +40,13 @@ from ftvm.runtime.report import (
     LogTotals,
     RunReport,
 )
-from ftvm.runtime.transport import Received, Transport, listen
+from ftvm.runtime.transport import Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
 _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
 _STORE_BYTES = 1 << 16
+_REFUSALS_MAX = 100
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class RunSpec:
     solo: bool
     crashes: tuple[CrashPoint, ...]
     epoch_s: int
+    store_url: str | None = None
+    """Where the replicas arbitrate; None for a directory of the run's own."""
 
 
 class Supervisor:
@@ -67,7 +72,8 @@ class Supervisor:
         self._output = output
         self._run = secrets.token_bytes(16)
         self._endpoint = ConsoleEndpoint("console", self._run)
-        self.transport = Transport()
+        self._key = generate_key()
+        self.transport = Transport(security.from_key(self._key))
         self._directory = _make_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
@@ -89,6 +95,8 @@ class Supervisor:
         self._deaths: list[Death] = []
         self._divergences: list[str] = []
         self._contradictions: list[str] = []
+        self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
+        """What is to be told of strangers; whoever tells it takes it out."""
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -126,11 +134,12 @@ class Supervisor:
             append=spec.append,
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
-            store_path=self._directory.name + "/store",
+            store_url=spec.store_url or self._directory.name + "/store",
             console_descriptor=console.fileno(),
             logging_descriptor=-1 if logging is None else logging.fileno(),
             logging_port=logging_port,
             crashes=tuple(str(crash) for crash in spec.crashes),
+            key=self._key.hex(),
         )
         replica.start(config, console, logging)
         self.replicas.append(replica)
@@ -147,6 +156,8 @@ class Supervisor:
         for happening in self.transport.poll(timeout):
             if isinstance(happening, Received):
                 self._endpoint.receive(happening.link, happening.data)
+            elif isinstance(happening, Refused):
+                self.refusals.append(happening.text)
             else:
                 self._endpoint.closed(happening.link)
             self._act()
@@ -255,6 +266,8 @@ class Supervisor:
                     )
                 )
                 self.changes += 1
+            case control.Refused(text):
+                self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():
                 replica.totals = told
             case control.Over():

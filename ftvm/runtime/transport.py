@@ -2,24 +2,37 @@
 
 Everything happens in `poll`, on the caller's thread. `descriptor` is readable
 whenever `poll` has something to do, so that a running guest can be woken by it.
+With a `Security` every connection is protected, and who connects shows only
+once it has proven itself. Those who have not yet are few and have little time:
+a stranger costs a socket, a little memory, and one `Refused`.
 """
 
 import contextlib
 import selectors
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ftvm.errors import HostError
+from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
+from ftvm.runtime.door import Door
+from ftvm.runtime.security import Security
+from ftvm.runtime.tls import TlsSession
 from ftvm.units import Nanoseconds
 
+HANDSHAKE_TIMEOUT_NS = Nanoseconds(2_000_000_000)
+"""How long a peer may take to prove itself, from its connecting on."""
+UNPROVEN_MAX = 64
+"""Those who connected and have not proven themselves; one more drives out the oldest."""
+
 _RECEIVE_BYTES = 1 << 18
+_UNPROVEN_RECEIVE_BYTES = 1 << 14
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """Somebody connected to the listener called `listener`."""
+    """Somebody connected to the listener called `listener`, one of the pair if that is asked."""
 
     link: Link
     listener: str
@@ -40,14 +53,34 @@ class Closed:
     link: Link
 
 
-Happening = Accepted | Received | Closed
+@dataclass(frozen=True)
+class Refused:
+    """A connection was given up because of who or how the other side is: for the log alone."""
+
+    text: str
+
+
+Happening = Accepted | Received | Closed | Refused
 
 
 @dataclass
 class _Connection:
     socket: socket.socket
+    what: str
+    """For the log: "connection from 10.0.0.7:4711"."""
+    listener: str | None
+    """Where it came in and is still to be `Accepted`, if so."""
+    session: TlsSession | None = None
     unsent: bytearray = field(default_factory=bytearray)
     closing: bool = False
+
+    @property
+    def unproven(self) -> bool:
+        return self.session is not None and not self.session.established
+
+    @property
+    def waiting_bytes(self) -> int:
+        return len(self.unsent) + (self.session.waiting_bytes if self.session else 0)
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -59,25 +92,28 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 
 
 class Transport:
-    """The connections of one process."""
+    """The connections of one process; without `security` they are plain, and anybody's."""
 
-    def __init__(self) -> None:
+    def __init__(self, security: Security | None) -> None:
+        self._security = security
         self._selector = selectors.EpollSelector()
         self._connections: dict[Link, _Connection] = {}
+        self._door = Door()
+        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
+        self._unproven: dict[Link, int] = {}
+        """Host time in ns until which each may take; the oldest first."""
         self._happened: list[Happening] = []
         self._next = 1
 
     @property
     def descriptor(self) -> int:
-        """Readable when `poll` would have something to do."""
+        """Readable when `poll` would have something to do, other than to lose patience."""
         return self._selector.fileno()
 
     def accept_from(self, listener: socket.socket, name: str) -> None:
         """Take connections from a listening socket; they show as `Accepted` of `name`."""
         listener.setblocking(False)
-        self._selector.register(
-            listener, selectors.EVENT_READ, lambda _: self._accept(listener, name)
-        )
+        self._door.add(listener.fileno(), lambda: self._accept(listener, name))
 
     def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
         """Call `readable` from `poll` when a descriptor that is no socket of ours is readable."""
@@ -88,34 +124,30 @@ class Transport:
         self._selector.unregister(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
-        """Connect; raises HostError if nobody is there."""
+        """Connect; raises HostError if nobody is there.
+
+        What is sent goes out once the other side has proven itself.
+        """
         try:
             connection = socket.create_connection((host, port), timeout=5)
         except OSError as error:
             raise HostError(f"cannot connect to {host}:{port}: {error}") from None
-        return self._add(connection)
+        return self._add(connection, f"connection to {_address(host, port)}", None)
 
     def send(self, link: Link, data: bytes) -> None:
         """Send, now or when there is room; dropped if the connection is gone."""
         connection = self._connections.get(link)
         if connection is None or connection.closing:
             return
-        if not connection.unsent:
-            try:
-                data = data[connection.socket.send(data) :]
-            except BlockingIOError:
-                pass
-            except OSError:
-                self._lost(link, connection)
-                return
-        if data:
-            connection.unsent += data
-            self._watch_writable(connection)
+        if connection.session is not None:
+            connection.session.send(data)
+            data = connection.session.outgoing()
+        self._write(link, connection, data)
 
     def unsent(self, link: Link) -> int:
         """Bytes that wait for room."""
         connection = self._connections.get(link)
-        return len(connection.unsent) if connection else 0
+        return connection.waiting_bytes if connection else 0
 
     def open_links(self) -> list[Link]:
         """Connections that are open, or closing with something left to send."""
@@ -126,38 +158,87 @@ class Transport:
         connection = self._connections.get(link)
         if connection is None:
             return
-        if connection.unsent:
+        if connection.waiting_bytes:
             connection.closing = True
         else:
             self._drop(link, connection)
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
-        """Return what happened, waiting for it at most `timeout`; None waits for ever."""
-        if self._happened:
-            timeout = Nanoseconds(0)
-        seconds = None if timeout is None else max(0, timeout) / 1e9
-        for key, mask in self._selector.select(seconds):
+        """Return what happened, waiting for something at most `timeout`; None waits for ever."""
+        for key, mask in self._selector.select(self._patience_s(timeout)):
             key.data(mask)
+        if self._door.open_if_due(time.monotonic_ns()):
+            self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
+        self._lose_patience()
         happened, self._happened = self._happened, []
         return happened
 
-    def _add(self, connection: socket.socket) -> Link:
-        link = Link(self._next)
-        self._next += 1
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connections[link] = _Connection(connection)
-        self._selector.register(
-            connection, selectors.EVENT_READ, lambda mask: self._ready(link, mask)
-        )
-        return link
+    def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
+        if self._happened:
+            return 0.0
+        moments = [*list(self._unproven.values())[:1], self._door.shut_until]
+        limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
+        if timeout is not None:
+            limits.append(timeout)
+        return max(0, min(limits)) / 1e9 if limits else None
+
+    def _attend_door(self, _: int) -> None:
+        self._door.attend()
+        if self._door.shut_until is not None:
+            self._selector.unregister(self._door.descriptor)
+
+    def _lose_patience(self) -> None:
+        while self._unproven:
+            link, until = next(iter(self._unproven.items()))
+            if time.monotonic_ns() < until:
+                return
+            self._refuse(link, self._connections[link], "it did not prove itself in time")
+
+    # --- connections come ---
 
     def _accept(self, listener: socket.socket, name: str) -> None:
         try:
-            connection, _ = listener.accept()
+            connection, (host, port, *_) = listener.accept()
         except OSError:
             return  # who wanted to connect is gone again
-        self._happened.append(Accepted(self._add(connection), name))
+        strangers = [link for link in self._unproven if self._connections[link].listener]
+        if len(strangers) >= UNPROVEN_MAX:
+            oldest = strangers[0]
+            self._refuse(oldest, self._connections[oldest], "too many others came after it")
+        link = self._add(connection, f"connection from {_address(host, port)}", name)
+        if self._security is None:
+            self._proven(link, self._connections[link])
+
+    def _add(self, stream: socket.socket, what: str, listener: str | None) -> Link:
+        link = Link(self._next)
+        self._next += 1
+        stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(stream, what, listener)
+        self._connections[link] = connection
+        if listener is None:
+            self._watch(link, connection)
+        else:
+            self._door.add(stream.fileno(), lambda: self._ready(link, selectors.EVENT_READ))
+        if self._security is not None:
+            self._unproven[link] = time.monotonic_ns() + HANDSHAKE_TIMEOUT_NS
+            connection.session = TlsSession(self._security, listening=listener is not None)
+            self._write(link, connection, connection.session.outgoing())
+        return link
+
+    def _watch(self, link: Link, connection: _Connection) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+        self._selector.register(connection.socket, events, lambda mask: self._ready(link, mask))
+
+    def _proven(self, link: Link, connection: _Connection) -> None:
+        self._unproven.pop(link, None)
+        if connection.listener is not None:
+            self._happened.append(Accepted(link, connection.listener))
+            connection.listener = None
+            self._door.remove(connection.socket.fileno())
+            self._watch(link, connection)
+
+    # --- bytes come and go ---
 
     def _ready(self, link: Link, mask: int) -> None:
         connection = self._connections.get(link)
@@ -168,6 +249,66 @@ class Transport:
         if mask & selectors.EVENT_READ and link in self._connections:
             self._receive(link, connection)
 
+    def _receive(self, link: Link, connection: _Connection) -> None:
+        unproven = connection.unproven
+        try:
+            data = connection.socket.recv(_UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            if unproven:
+                self._refuse(link, connection, "it left before it had proven itself")
+            else:
+                self._lost(link, connection)
+        elif connection.session is None:
+            self._received(link, connection, data)
+        else:
+            self._decrypt(link, connection, connection.session, data)
+
+    def _decrypt(
+        self, link: Link, connection: _Connection, session: TlsSession, data: bytes
+    ) -> None:
+        unproven = connection.unproven
+        try:
+            plain = session.receive(data)
+        except ProtocolError as error:
+            with contextlib.suppress(OSError):  # the last word, if it can be said at once
+                connection.socket.send(session.outgoing())
+            self._refuse(link, connection, str(error))
+            return
+        if unproven and session.established:
+            self._proven(link, connection)
+        self._received(link, connection, plain)
+        self._write(link, connection, session.outgoing())
+        if link not in self._connections:
+            return
+        if session.ended:
+            self._lost(link, connection)
+        elif connection.closing and not connection.waiting_bytes:
+            self._drop(link, connection)
+
+    def _received(self, link: Link, connection: _Connection, data: bytes) -> None:
+        if data and not connection.closing:
+            self._happened.append(Received(link, data))
+
+    def _write(self, link: Link, connection: _Connection, data: bytes) -> None:
+        if data and not connection.unsent:
+            try:
+                data = data[connection.socket.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._lost(link, connection)
+                return
+        if data:
+            connection.unsent += data
+            if connection.listener is None:
+                self._watch_writable(connection)
+            else:  # there is room for a handshake in the emptiest of buffers
+                self._refuse(link, connection, "it does not take our part of the handshake")
+
     def _flush(self, link: Link, connection: _Connection) -> None:
         try:
             del connection.unsent[: connection.socket.send(connection.unsent)]
@@ -176,27 +317,13 @@ class Transport:
         except OSError:
             self._lost(link, connection)
             return
-        if not connection.unsent:
-            if connection.closing:
-                self._drop(link, connection)
-            else:
-                self._selector.modify(
-                    connection.socket,
-                    selectors.EVENT_READ,
-                    self._selector.get_key(connection.socket).data,
-                )
-
-    def _receive(self, link: Link, connection: _Connection) -> None:
-        try:
-            data = connection.socket.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
+        if connection.unsent:
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._lost(link, connection)
-        elif not connection.closing:
-            self._happened.append(Received(link, data))
+        if connection.closing and not connection.waiting_bytes:
+            self._drop(link, connection)
+        else:
+            key = self._selector.get_key(connection.socket)
+            self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
 
     def _watch_writable(self, connection: _Connection) -> None:
         key = self._selector.get_key(connection.socket)
@@ -204,13 +331,25 @@ class Transport:
         if key.events != both:
             self._selector.modify(connection.socket, both, key.data)
 
+    # --- connections go ---
+
+    def _refuse(self, link: Link, connection: _Connection, why: str) -> None:
+        self._happened.append(Refused(f"{connection.what} refused: {why}"))
+        self._lost(link, connection)
+
     def _lost(self, link: Link, connection: _Connection) -> None:
         self._drop(link, connection)
-        if not connection.closing:
+        if not connection.closing and connection.listener is None:
             self._happened.append(Closed(link))
 
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
+        self._unproven.pop(link, None)
+        self._door.remove(connection.socket.fileno())
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
         connection.socket.close()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

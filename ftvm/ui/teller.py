@@ -33,6 +33,8 @@ class Teller:
 
     def look(self, supervisor: Supervisor) -> None:
         """Tell what has happened since the last look."""
+        while supervisor.refusals:
+            self._notices.info(supervisor.refusals.popleft())
         if supervisor.changes == self._seen:
             return
         self._seen = supervisor.changes

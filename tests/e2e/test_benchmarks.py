@@ -32,3 +32,16 @@ def test_the_tiny_benchmark_runs_every_guest_on_every_engine(tmp_path: Path) -> 
     }
     for guest in guests:
         assert guest in result.stdout
+
+
+def test_the_tiny_benchmark_of_channels_measures_both_kinds() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.channel", "--tiny"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    for word in ("plain", "protected", "connect and first answer", "MB/s"):
+        assert word in result.stdout

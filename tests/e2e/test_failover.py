@@ -3,41 +3,21 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pair_session import (
+    MEMORY_BYTES,
+    SESSION,
+    SESSION_OUTPUT,
+    TICK,
+    Session,
+    judge_counter,
+    run_spec,
+)
 
 from ftvm.errors import LostGuestError
-from ftvm.runtime.crash import parse_crash_point
-from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
-from ftvm.units import Nanoseconds
-
-MEMORY_BYTES = 16 << 20
-EPOCH_S = 1_700_000_000
-SESSION = ((b"i", b"1\n"), (b"i", b"2\n"), (b"xi", b"3\n"), (b"r", b"3\n"), (b"q", b""))
-SESSION_OUTPUT = b"counter: ready\n" + b"".join(answer for _, answer in SESSION)
-TICK = Nanoseconds(20_000_000)
-
-
-@dataclass
-class Session:
-    """A supervised guest with a client that types."""
-
-    supervisor: Supervisor
-    output: bytearray
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self.supervisor.poll(TICK)
-
-    def until_output(self, length: int) -> None:
-        self.until(lambda: len(self.output) >= length)
-
-    def finish(self) -> RunReport:
-        self.until(lambda: self.supervisor.finished)
-        return self.supervisor.report()
+from ftvm.runtime.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -46,15 +26,7 @@ def session(guest_images: Path) -> Iterator[Callable[..., Session]]:
 
     def start(guest: str, *crashes: str, append: str = "", solo: bool = False) -> Session:
         output = bytearray()
-        spec = RunSpec(
-            image_path=guest_images / f"{guest}.elf",
-            image_name=guest,
-            memory_bytes=MEMORY_BYTES,
-            append=append,
-            solo=solo,
-            crashes=tuple(parse_crash_point(crash) for crash in crashes),
-            epoch_s=EPOCH_S,
-        )
+        spec = run_spec(guest_images, guest, *crashes, append=append, solo=solo)
         supervisor = Supervisor(spec, output.extend)
         opened.append(supervisor)
         supervisor.start()
@@ -63,21 +35,6 @@ def session(guest_images: Path) -> Iterator[Callable[..., Session]]:
     yield start
     for supervisor in opened:
         supervisor.__exit__()
-
-
-def judge_counter(session: Session) -> RunReport:
-    """Type the session, each key when the one before is answered; check what its user sees."""
-    expected = b"counter: ready\n"
-    for keys, answer in SESSION:
-        session.until_output(len(expected))
-        session.supervisor.write(keys)
-        expected += answer
-    report = session.finish()
-    assert bytes(session.output) == expected == SESSION_OUTPUT
-    assert (report.end, report.exit_status) == ("exit", 0)
-    assert report.contradictions == []
-    assert report.divergences == []
-    return report
 
 
 def test_nobody_dies(session: Callable[..., Session]) -> None:

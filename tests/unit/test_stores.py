@@ -5,12 +5,12 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
+from children import exit_status, run_in_child
 
 from ftvm.errors import HostError, StateError, UsageError
 from ftvm.replication import arbitration
@@ -31,22 +31,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> FileStore:
     return FileStore(path, RUN)
-
-
-def run_in_child(work: Callable[[], int]) -> int:
-    """Start a real process that does `work` and exits with its result; return its pid."""
-    pid = os.fork()
-    if pid == 0:
-        status = 99
-        try:
-            status = work()
-        finally:
-            os._exit(status)
-    return pid
-
-
-def exit_status(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def test_boot_and_failovers(store: FileStore) -> None:

@@ -1,0 +1,45 @@
+"""Asks the store on a thread of its own, so that a slow one stops no heartbeat."""
+
+import os
+import queue
+import threading
+
+from ftvm.replication.arbitration import Outcome, TestAndSet
+from ftvm.units import Generation
+
+
+class StoreAsker:
+    """One question to a store at a time.
+
+    `descriptor` becomes readable when there is an answer for `answer`. A store
+    that never answers holds up its thread, which dies with the process, and
+    nothing else.
+    """
+
+    def __init__(self, store: TestAndSet) -> None:
+        self._store = store
+        self._questions: queue.SimpleQueue[tuple[Generation, str]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
+        self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
+        threading.Thread(target=self._serve, name="store", daemon=True).start()
+
+    def ask(self, expected: Generation, owner: str) -> None:
+        """Put the question `advance(expected, owner)` to the store."""
+        self._questions.put((expected, owner))
+
+    def answer(self) -> Outcome:
+        """Return the answer that made `descriptor` readable; raises what the store raised."""
+        os.eventfd_read(self.descriptor)
+        answer = self._answers.get_nowait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _serve(self) -> None:
+        while True:
+            expected, owner = self._questions.get()
+            try:
+                self._answers.put(self._store.advance(expected, owner))
+            except Exception as error:  # ends the node, not this thread alone
+                self._answers.put(error)
+            os.eventfd_write(self.descriptor, 1)
