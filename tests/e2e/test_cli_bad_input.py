@@ -64,7 +64,7 @@ def test_bad_images(ftvm: FtvmCommand, name: str) -> None:
 def test_the_good_image_is_good(ftvm: FtvmCommand) -> None:
     """So that the bad ones are bad for the reason that they name."""
     (ftvm.home / "good.elf").write_bytes(GOOD)
-    assert ftvm("run", "good.elf", "--solo").status == 120
+    assert ftvm("run", "good.elf", "--solo", "--memory", "2M").status == 120
 
 
 def make_folder(path: Path) -> None:
