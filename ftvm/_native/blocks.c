@@ -215,17 +215,19 @@ uint32_t block_pc_of(EngineTb *block, uint32_t index) {
     return (uint32_t)row.pc;
 }
 
+static uint64_t find_rest(Core *core, RestEntry *known, uintptr_t host_pc) {
+    EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
+
+    *known = (RestEntry){host_pc, block ? block_rest_at(block, host_pc) : 0};
+    return known->rest;
+}
+
 /* The exact count before the instruction that called out of its block. */
 uint64_t core_count_at(Core *core, uintptr_t host_pc) {
     uint64_t block_end = core->limit - (uint64_t)ENV_BUDGET(core->env);
+    RestEntry *known = &core->rest.entries[(host_pc ^ host_pc >> 12) % REST_CACHE_ENTRIES];
 
     if (!host_pc)
         return block_end;
-    size_t slot = (host_pc ^ host_pc >> 12) % REST_CACHE_ENTRIES;
-    if (core->rest.host_pc[slot] != host_pc) {
-        EngineTb *block = tcg_tb_lookup_x86_64(UC_TCG(core->uc), host_pc);
-        core->rest.host_pc[slot] = host_pc;
-        core->rest.rest[slot] = block ? (uint16_t)block_rest_at(block, host_pc) : 0;
-    }
-    return block_end - core->rest.rest[slot];
+    return block_end - (known->host_pc == host_pc ? known->rest : find_rest(core, known, host_pc));
 }

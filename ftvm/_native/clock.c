@@ -28,7 +28,7 @@ void clock_sync(HostClock *clock) {
     uint64_t ticks = clock->base_tsc - clock->first_tsc;
     if (ticks > 100000)
         clock->ns_per_tsc =
-            (uint64_t)(((unsigned __int128)(clock->base_ns - clock->first_ns) << 32) / ticks);
+            (uint64_t)((double)(clock->base_ns - clock->first_ns) / (double)ticks * 0x1p32);
 }
 
 uint64_t clock_ns(const HostClock *clock) {

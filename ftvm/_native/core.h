@@ -32,9 +32,13 @@ typedef struct Tail {
 
 /* Host return address to "instructions of the block from this one on". */
 #define REST_CACHE_ENTRIES 4096
+typedef struct RestEntry {
+    uintptr_t host_pc;
+    uint64_t rest;
+} RestEntry;
+
 typedef struct RestCache {
-    uintptr_t host_pc[REST_CACHE_ENTRIES];
-    uint16_t rest[REST_CACHE_ENTRIES];
+    RestEntry entries[REST_CACHE_ENTRIES];
 } RestCache;
 
 /* Host time, read by TSC between looks at the clock (clock.c). */
@@ -100,8 +104,9 @@ struct Core {
     HostClock clock;
     int64_t guest_offset_ns;
     uint64_t last_time_ns, timer_ns, timer_count;
-    uint32_t random_pool[64];
-    uint32_t random_used;
+    uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
+    uint32_t random_pool[512];
+    uint32_t random_left;
 
     /* Pages. */
     TlbFills tlb_fills[TLB_MODES], jumps;
@@ -136,14 +141,14 @@ void core_stop_soon(Core *core);
 void core_leave_after_port(Core *core, uintptr_t host_pc);
 
 /* log.c */
-void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const uint8_t *payload,
-                uint32_t length);
+void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value);
 bool log_room(const Core *core);
 void log_scan(Core *core);
 bool log_take(Core *core, CoreEvent *entry);
 
 /* results.c */
 uint64_t advance_guest_time(Core *core);
+void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
 
 /* clock.c */

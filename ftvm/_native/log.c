@@ -27,12 +27,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRY_MAX_HEAD = 32, INPUT_MAX_BYTES = 65536, DIGEST_BYTES = 16 };
+enum { ENTRY_MAX_HEAD = 32, INPUT_MAX_BYTES = 65536, DIGEST_BYTES = 16, RANDOM_BYTES = 4 };
 
 /* Decoding. Negative: the bytes are no entry; 0: not all of it is here. */
 enum { ENTRY_BAD = -1, ENTRY_SHORT = 0 };
 
-static size_t put_varint(uint8_t *into, uint64_t value) {
+/* Most numbers are small, and most entries are results: those are the paths to
+ * keep short. */
+static inline size_t put_varint(uint8_t *into, uint64_t value) {
     size_t n = 0;
 
     while (value >= 0x80) {
@@ -43,8 +45,7 @@ static size_t put_varint(uint8_t *into, uint64_t value) {
     return n;
 }
 
-/* Bytes used, ENTRY_SHORT or ENTRY_BAD. */
-static int get_varint(const uint8_t *bytes, size_t length, uint64_t *value) {
+static int get_long_varint(const uint8_t *bytes, size_t length, uint64_t *value) {
     *value = 0;
     for (size_t n = 0; n < 10; n++) {
         if (n == length)
@@ -59,12 +60,20 @@ static int get_varint(const uint8_t *bytes, size_t length, uint64_t *value) {
     return ENTRY_BAD;
 }
 
-static bool kind_has_time(CoreKind kind) {
+/* Bytes used, ENTRY_SHORT or ENTRY_BAD. */
+static inline int get_varint(const uint8_t *bytes, size_t length, uint64_t *value) {
+    if (length && bytes[0] < 0x80) {
+        *value = bytes[0];
+        return 1;
+    }
+    return get_long_varint(bytes, length, value);
+}
+
+static inline bool kind_has_time(CoreKind kind) {
     return kind == CORE_TSC || kind == CORE_CLOCK || kind == CORE_TIMER;
 }
 
-/* Decodes the entry at `bytes`. Returns its length, ENTRY_SHORT or ENTRY_BAD. */
-static int decode(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent *event) {
+static int decode_any(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent *event) {
     uint64_t delta, value = 0, payload = 0;
     size_t at = 1;
     int used;
@@ -88,11 +97,10 @@ static int decode(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent 
             return ENTRY_BAD;
         value += base->time;
     } else if (event->kind == CORE_RANDOM) {
-        if (length - at < 4)
+        if (length - at < RANDOM_BYTES)
             return ENTRY_SHORT;
-        for (int i = 3; i >= 0; i--)
-            value = value << 8 | bytes[at + (size_t)i];
-        at += 4;
+        memcpy(&value, bytes + at, RANDOM_BYTES);
+        at += RANDOM_BYTES;
     } else if (event->kind == CORE_INTERRUPT) {
         if (length - at < 1)
             return ENTRY_SHORT;
@@ -122,8 +130,24 @@ static int decode(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent 
     return (int)(at + payload);
 }
 
+/* Decodes the entry at `bytes`. Returns its length, ENTRY_SHORT or ENTRY_BAD.
+ * The short way is for a clock result whose two numbers have a byte each. */
+static inline int decode(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent *event) {
+    if (length < 3 || (bytes[0] != CORE_TSC && bytes[0] != CORE_CLOCK) ||
+        ((bytes[1] | bytes[2]) & 0x80) || ((base->count | base->time) >> 63))
+        return decode_any(bytes, length, base, event);
+    event->kind = (CoreKind)bytes[0];
+    event->count = base->count += bytes[1];
+    event->value = base->time += bytes[2];
+    event->payload_offset = 3;
+    event->payload_length = 0;
+    return 3;
+}
+
 /* Encodes an entry behind `base`, which moves on. `into` has room for it. */
-static size_t encode(uint8_t *into, LogBase *base, const CoreEvent *event, const uint8_t *payload) {
+static inline __attribute__((always_inline)) size_t encode(uint8_t *into, LogBase *base,
+                                                           const CoreEvent *event,
+                                                           const uint8_t *payload) {
     size_t at = 0;
 
     into[at++] = (uint8_t)event->kind;
@@ -133,8 +157,8 @@ static size_t encode(uint8_t *into, LogBase *base, const CoreEvent *event, const
         at += put_varint(into + at, event->value - base->time);
         base->time = event->value;
     } else if (event->kind == CORE_RANDOM) {
-        for (int shift = 0; shift < 32; shift += 8)
-            into[at++] = (uint8_t)(event->value >> shift);
+        memcpy(into + at, &event->value, RANDOM_BYTES);
+        at += RANDOM_BYTES;
     } else if (event->kind == CORE_INTERRUPT) {
         into[at++] = (uint8_t)event->value;
     } else if (event->kind == CORE_INPUT) {
@@ -189,12 +213,15 @@ size_t core_log_encode(uint8_t *into, size_t capacity, uint64_t *base_count, uin
 
 /* --- the buffer -------------------------------------------------------------- */
 
-static void make_room(LogBuffer *log, size_t bytes) {
-    if (log->capacity - log->end >= bytes)
-        return;
+static void move_to_front(LogBuffer *log) {
     memmove(log->bytes, log->bytes + log->begin, log->end - log->begin);
     log->end -= log->begin;
     log->begin = 0;
+}
+
+static inline void make_room(LogBuffer *log, size_t bytes) {
+    if (log->capacity - log->end < bytes)
+        move_to_front(log);
 }
 
 size_t core_log_pending(const Core *core) { return core->log.end - core->log.begin; }
@@ -206,17 +233,21 @@ bool log_room(const Core *core) {
            core->log.capacity - core_log_pending(core) > LOG_RESERVE_BYTES + INPUT_MAX_BYTES;
 }
 
-void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value, const uint8_t *payload,
-                uint32_t length) {
-    CoreEvent event = {kind, count, value, 0, length};
-
-    make_room(&core->log, ENTRY_MAX_HEAD + (size_t)length);
-    core->log.end += encode(core->log.bytes + core->log.end, &core->written, &event, payload);
+static inline void append(Core *core, const CoreEvent *event, const uint8_t *payload) {
+    make_room(&core->log, ENTRY_MAX_HEAD + (size_t)event->payload_length);
+    core->log.end += encode(core->log.bytes + core->log.end, &core->written, event, payload);
     core->entries++;
     if (core->entries == core->entry_stop)
         core_attention(core);
     if (!log_room(core))
         core_stop_soon(core);
+}
+
+/* Logs a result or an interrupt. */
+void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value) {
+    const CoreEvent event = {kind, count, value, 0, 0};
+
+    append(core, &event, NULL);
 }
 
 /* Logs, when recording, an event that is applied at the current count. False:
@@ -229,7 +260,7 @@ bool core_log_event(Core *core, CoreKind kind, uint64_t value, const uint8_t *pa
         if (!encodable(&core->written, &event) ||
             core->log.capacity - core_log_pending(core) < ENTRY_MAX_HEAD + (size_t)length)
             return false;
-        log_append(core, kind, event.count, value, payload, length);
+        append(core, &event, payload);
     }
     if (kind == CORE_TIMER) {
         core->last_time_ns = value;

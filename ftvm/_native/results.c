@@ -5,6 +5,7 @@
  */
 #include "core.h"
 
+#include <errno.h>
 #include <sys/random.h>
 
 static const char *const kind_names[] = {"",          "TSC",   "random number", "clock reading",
@@ -19,16 +20,36 @@ uint64_t advance_guest_time(Core *core) {
     return core->last_time_ns;
 }
 
-static uint32_t host_random(Core *core) {
-    const uint32_t words = sizeof core->random_pool / sizeof core->random_pool[0];
+/* The host's counter takes longer to read than all the rest of a result: within
+ * so many steps of the last reading, guest time goes on by 1 ns a step. */
+enum { CLOCK_STEPS = 64 };
 
-    if (core->random_used == 0 || core->random_used == words) {
-        /* At most 256 bytes: getrandom(2) gives them all, uninterrupted. */
-        if (getrandom(core->random_pool, sizeof core->random_pool, 0) < 0)
-            core_fail(core, CORE_ENGINE_ERROR, "the host gives no random numbers");
-        core->random_used = 0;
+static uint64_t guest_tsc(Core *core, uint64_t count) {
+    uint64_t steps = count - core->clock_count;
+
+    if (steps >= CLOCK_STEPS) {
+        core->clock_count = count;
+        core->clock_count_ns = advance_guest_time(core);
+    } else if (core->last_time_ns < core->clock_count_ns + steps) {
+        core->last_time_ns = core->clock_count_ns + steps;
     }
-    return core->random_pool[core->random_used++];
+    return core->last_time_ns;
+}
+
+/* Time passes while no steps do: in a device, or between two runs. */
+void forget_clock_reading(Core *core) { core->clock_count = UINT64_MAX - CLOCK_STEPS; }
+
+static uint32_t host_random(Core *core) {
+    while (!core->random_left) {
+        /* A signal may cut it short. */
+        ssize_t bytes = getrandom(core->random_pool, sizeof core->random_pool, 0);
+        if (bytes < 0 && errno != EINTR) {
+            core_fail(core, CORE_ENGINE_ERROR, "the host gives no random numbers");
+            return 0;
+        }
+        core->random_left = bytes < 0 ? 0 : (uint32_t)bytes / sizeof core->random_pool[0];
+    }
+    return core->random_pool[--core->random_left];
 }
 
 static uint64_t from_log(Core *core, CoreKind kind, uint64_t count) {
@@ -52,11 +73,18 @@ static uint64_t from_log(Core *core, CoreKind kind, uint64_t count) {
 }
 
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc) {
+    uint64_t count = core_count_at(core, host_pc), value;
+
     if (core->mode == CORE_REPLAY)
-        return from_log(core, kind, core_count_at(core, host_pc));
-    uint64_t value = kind == CORE_RANDOM ? host_random(core) : advance_guest_time(core);
+        return from_log(core, kind, count);
+    if (kind == CORE_TSC)
+        value = guest_tsc(core, count);
+    else if (kind == CORE_CLOCK)
+        value = advance_guest_time(core);
+    else
+        value = host_random(core);
     if (core->mode == CORE_RECORD)
-        log_append(core, kind, core_count_at(core, host_pc), value, NULL, 0);
+        log_append(core, kind, count, value);
     return value;
 }
 

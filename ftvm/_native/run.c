@@ -212,7 +212,7 @@ bool core_take_interrupt(Core *core) {
     if (vector < 0)
         return false;
     if (core->mode == CORE_RECORD)
-        log_append(core, CORE_INTERRUPT, core_count(core), (uint64_t)vector, NULL, 0);
+        log_append(core, CORE_INTERRUPT, core_count(core), (uint64_t)vector);
     deliver(core, vector);
     return true;
 }
@@ -393,6 +393,7 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     core->until = until;
     core->deadline_ns = deadline_ns;
     clock_sync(&core->clock);
+    forget_clock_reading(core);
     while (!core->shutdown && !reason_not_to_run(core)) {
         enter_engine(core);
         if (core->stopping && core->reason != CORE_TARGET)

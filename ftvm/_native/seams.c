@@ -281,6 +281,7 @@ static uint32_t port_read(EngineEnv *env, uint32_t port, uint32_t size, uintptr_
     core->port_host_pc = host_pc;
     uint32_t value = core->callbacks.port_read(core->handle, port, size);
     core->port_host_pc = 0;
+    forget_clock_reading(core);
     return value;
 }
 
@@ -293,6 +294,7 @@ static void port_write(EngineEnv *env, uint32_t port, uint32_t size, uint32_t va
     core->port_host_pc = host_pc;
     core->callbacks.port_write(core->handle, port, size, value);
     core->port_host_pc = 0;
+    forget_clock_reading(core);
     if (core->stop_after_port)
         core_leave_after_port(core, host_pc);
 }
