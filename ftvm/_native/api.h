@@ -137,6 +137,7 @@ uint8_t *core_memory(Core *core);
 void core_memory_written(Core *core, uint64_t address, uint64_t length);
 uint64_t core_hash_memory(Core *core);
 size_t core_dirty_pages(Core *core, uint32_t *pages, size_t capacity);
+size_t core_used_pages(Core *core, uint32_t *pages, size_t capacity);
 void core_synchronize(Core *core);
 
 int core_selftest(char *error, size_t error_bytes);

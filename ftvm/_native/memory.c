@@ -134,4 +134,17 @@ size_t core_dirty_pages(Core *core, uint32_t *pages, size_t capacity) {
     return found;
 }
 
+/* The same of the pages that are not all zeros, as of the last hash. */
+size_t core_used_pages(Core *core, uint32_t *pages, size_t capacity) {
+    size_t found = 0;
+
+    for (uint32_t page = 0; page < core->ram_pages; page++)
+        if (core->page_hashes[page]) {
+            if (found < capacity)
+                pages[found] = page;
+            found++;
+        }
+    return found;
+}
+
 uint8_t *core_memory(Core *core) { return core->ram; }

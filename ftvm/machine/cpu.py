@@ -330,9 +330,16 @@ class Cpu:
 
     def dirty_pages(self) -> list[int]:
         """Return the numbers of pages written since the last `synchronize`."""
+        return self._pages(lib.core_dirty_pages)
+
+    def used_pages(self) -> list[int]:
+        """Return the numbers of pages that are not all zeros, as of the last `hash_memory`."""
+        return self._pages(lib.core_used_pages)
+
+    def _pages(self, list_pages: Any) -> list[int]:
         pages = ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
-        found = lib.core_dirty_pages(self._core, pages, len(pages))
-        return list(pages[0:found])
+        found = list_pages(self._core, pages, len(pages))
+        return ffi.unpack(pages, found)  # type: ignore[no-any-return]
 
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""

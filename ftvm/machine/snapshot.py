@@ -32,7 +32,6 @@ MAGIC = b"ftvmsnap"
 VERSION = 1
 _HEADER = struct.Struct("<8sII32s")
 _BODY_BYTES_MAX = 1 << 32
-_ZEROS = bytes(PAGE_BYTES)
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -63,12 +62,8 @@ class Snapshot:
 def take(machine: Machine) -> bytes:
     """Return the machine's state; the machine goes on as its copies do."""
     machine.cpu.synchronize()
-    memory = bytes(machine.cpu.memory)
-    pages = tuple(
-        number
-        for number in range(len(memory) // PAGE_BYTES)
-        if memory[number * PAGE_BYTES : (number + 1) * PAGE_BYTES] != _ZEROS
-    )
+    memory = machine.cpu.memory
+    pages = tuple(machine.cpu.used_pages())
     snapshot = Snapshot(
         config=machine.config,
         count=machine.count,
