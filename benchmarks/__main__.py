@@ -13,12 +13,14 @@ from benchmarks.compare import run_all
 from benchmarks.engines import Engine
 from benchmarks.guests import WORKLOADS, CannotRunError, build
 from benchmarks.ours import OursEngine
+from benchmarks.pair import PairEngine
 from benchmarks.qemu import QemuEngine
 from benchmarks.stock import StockEngine
 from ftvm.errors import FtvmError
 from ftvm.machine.cpu import Mode
 
 ROUNDS = 5
+TINY_PAIRS = ("storm",)
 MICRO_GUESTS = ("sort", "ticker")
 
 
@@ -70,6 +72,7 @@ def _engines(*, tiny: bool) -> list[Engine]:
         OursEngine("uncounted", Mode.SOLO, counted=False),
         OursEngine("counted", Mode.SOLO),
         OursEngine("primary", Mode.RECORD),
+        PairEngine("pair", only=TINY_PAIRS if tiny else None),
     ]
     if QemuEngine.is_here() and not tiny:
         engines.append(QemuEngine("QEMU", record=False))

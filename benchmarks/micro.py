@@ -31,6 +31,7 @@ from ftvm.units import PAGE_BYTES, GuestPhysical
 
 STOP_EVERY = 1009  # a prime, so that stops fall anywhere in the loop's block
 FOR_EVER = 1 << 30
+STEPS_APART = 100
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,25 @@ def _results(size: Size) -> list[Figure]:
                 entry_bytes = len(log) / results
             replayed = BareMachine(loop(instruction, rounds))
             costs.append(replayed.replay(log, steps) - plain)
+        costs.append(_alone_seconds(rounds))
         return tuple(cost / results * 1e9 for cost in costs)
 
-    rdtsc, rdtsc_replayed, rdrand, rdrand_replayed = _median_of(size.rounds, sample)
+    rdtsc, rdtsc_replayed, rdrand, rdrand_replayed, alone = _median_of(size.rounds, sample)
     return [
         Figure("rdtsc, logged", rdtsc, "ns", 15),
+        Figure("rdtsc, logged, one in 100 steps: reads the host's clock", alone, "ns"),
         Figure("rdtsc, replayed", rdtsc_replayed, "ns"),
         Figure("rdrand, logged", rdrand, "ns"),
         Figure("rdrand, replayed", rdrand_replayed, "ns"),
         Figure("rdtsc in the log", entry_bytes, "bytes"),
     ]
+
+
+def _alone_seconds(rounds: int) -> float:
+    """CPU seconds of RDTSCs that have 99 other steps between them."""
+    apart = NOP * (STEPS_APART - 1)
+    recorded = BareMachine(loop(RDTSC + apart, rounds), Mode.RECORD)
+    return recorded.run_to_halt() - BareMachine(loop(NOP + apart, rounds)).run_to_halt()
 
 
 def _stops(size: Size) -> list[Figure]:
