@@ -149,6 +149,41 @@ bool block_count(EngineTb *block, Core *core) {
     return true;
 }
 
+/* Intel SDM vol. 2A §2.1.1 */
+bool opcode_is_prefix(uint8_t byte) {
+    static const char prefixes[] = "\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65";
+
+    return memchr(prefixes, byte, sizeof prefixes - 1) != NULL;
+}
+
+/*
+ * How far a block reaches must not show, because a stop inside it makes two of
+ * it. So a block ends where the engine goes by what is before in the block:
+ *
+ * - before an instruction that may reach into the next page. If that page is not
+ *   there, the engine faults at the start of the block; and it sets the page's
+ *   accessed bit before the guest gets there.
+ * - before BT, BTS, BTR and BTC, which leave most flags undefined: the engine
+ *   makes of them what is shortest behind the instructions before.
+ * - before LOOPNE and LOOPE (E0, E1), where it forgets flags that instructions
+ *   before left to be computed, if the count runs out.
+ */
+bool block_must_end_before(Core *core, uint32_t pc) {
+    const uint32_t instruction_bytes_max = 15, in_page = pc & (PAGE_BYTES - 1);
+    uint32_t opcode;
+
+    if (in_page == 0 || in_page + instruction_bytes_max > PAGE_BYTES)
+        return true;
+    for (uint32_t end = pc + instruction_bytes_max - 2; pc < end; pc++)
+        if (!opcode_is_prefix((uint8_t)cpu_ldub_code_x86_64(core->env, pc)))
+            break;
+    opcode = cpu_ldub_code_x86_64(core->env, pc);
+    if (opcode != 0x0f)
+        return opcode == 0xe0 || opcode == 0xe1;
+    opcode = cpu_ldub_code_x86_64(core->env, pc + 1);
+    return opcode == 0xa3 || opcode == 0xab || opcode == 0xb3 || opcode == 0xbb || opcode == 0xba;
+}
+
 static int64_t read_sleb128(const uint8_t **at) {
     uint64_t value = 0;
     int shift = 0;

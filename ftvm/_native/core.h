@@ -81,6 +81,7 @@ struct Core {
     EngineTb *restored_block;
     uint64_t restored_pc, interrupt_eip;
     uintptr_t raising_host_pc, port_host_pc;
+    EngineTranslateFn *translate_instruction;
     CoreReason reason;
     bool uncounted, stopping, stop_after_port, failed, shutdown;
     atomic_bool attention;
@@ -126,6 +127,8 @@ extern _Thread_local Core *core_running;
 /* blocks.c */
 bool block_count(EngineTb *block, Core *core);
 bool block_counts_itself(EngineTb *block);
+bool block_must_end_before(Core *core, uint32_t pc);
+bool opcode_is_prefix(uint8_t byte);
 uint32_t block_rest_at(EngineTb *block, uintptr_t host_pc);
 uint32_t block_rest_from(EngineTb *block, uint64_t pc);
 uint32_t block_pc_of(EngineTb *block, uint32_t index);

@@ -232,6 +232,17 @@ typedef struct EngineSegment {
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
 #define TB_CODE_BYTES(tb) ENGINE_FIELD(tb, 40, size_t)
 
+/* Translation: the functions for one target, and the context they work on */
+typedef void EngineTranslateFn(void *context, EngineCpu *cpu);
+typedef struct EngineTranslator {
+    EngineTranslateFn *begin, *begin_block, *begin_instruction;
+    bool (*is_breakpoint)(void *context, EngineCpu *cpu, const void *breakpoint);
+    EngineTranslateFn *translate_instruction, *end_block, *sync_pc;
+} EngineTranslator;
+#define DISAS_PC_NEXT(context) ENGINE_FIELD(context, 16, uint64_t)
+#define DISAS_IS_JUMP(context) ENGINE_FIELD(context, 24, int)
+enum { DISAS_NEXT = 0, DISAS_TOO_MANY = 1 };
+
 /* What QEMU calls an access, and what a page table entry allows. */
 enum { ACCESS_LOAD = 0, ACCESS_STORE = 1, ACCESS_FETCH = 2 };
 enum { PROT_PAGE_READ = 1, PROT_PAGE_WRITE = 2, PROT_PAGE_EXEC = 4 };

@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 _Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
 bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
@@ -92,14 +91,13 @@ void core_stop_after_port(Core *core) {
     core_attention(core);
 }
 
-/* The instruction's first byte that is no prefix (Intel SDM vol. 2A §2.1.1). */
+/* The instruction's first byte that is no prefix. */
 static uint8_t opcode_at(Core *core, uint32_t pc) {
-    static const char prefixes[] = "\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65";
     uint8_t byte;
 
     do
         byte = (uint8_t)cpu_ldub_code_x86_64(core->env, pc++);
-    while (memchr(prefixes, byte, sizeof prefixes - 1));
+    while (opcode_is_prefix(byte));
     return byte;
 }
 

@@ -41,6 +41,28 @@ EngineTb *__wrap_tb_gen_code_x86_64(EngineCpu *cpu, uint64_t pc, uint64_t cs_bas
     return block;
 }
 
+void __real_translator_loop_x86_64(const EngineTranslator *translator, void *context,
+                                   EngineCpu *cpu, EngineTb *block, int instructions_max);
+
+static void translate_instruction(void *context, EngineCpu *cpu) {
+    Core *core = core_running;
+
+    core->translate_instruction(context, cpu);
+    if (DISAS_IS_JUMP(context) == DISAS_NEXT &&
+        block_must_end_before(core, (uint32_t)DISAS_PC_NEXT(context)))
+        DISAS_IS_JUMP(context) = DISAS_TOO_MANY;
+}
+
+/* The engine's loop over the instructions of a new block. */
+void __wrap_translator_loop_x86_64(const EngineTranslator *translator, void *context,
+                                   EngineCpu *cpu, EngineTb *block, int instructions_max) {
+    EngineTranslator ours = *translator;
+
+    core_running->translate_instruction = translator->translate_instruction;
+    ours.translate_instruction = translate_instruction;
+    __real_translator_loop_x86_64(&ours, context, cpu, block, instructions_max);
+}
+
 /* Called by a block whose budget ran out, before its first instruction; or by
  * one that does not count itself. */
 void __wrap_helper_check_exit_request_x86_64(void *uc, uint32_t in_delay_slot) {
