@@ -25,9 +25,7 @@ GENERAL = tuple(
     getattr(x86, f"UC_X86_REG_{name}")
     for name in ("EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI")
 )
-CPUID_RESULTS = tuple(
-    getattr(x86, f"UC_X86_REG_{name}") for name in ("EAX", "EBX", "ECX", "EDX")
-)
+CPUID_RESULTS = tuple(getattr(x86, f"UC_X86_REG_{name}") for name in ("EAX", "EBX", "ECX", "EDX"))
 SHOWN = (*GENERAL, x86.UC_X86_REG_EIP, x86.UC_X86_REG_EFLAGS)
 CS, SS = 1, 2
 SEGMENT_NUMBERS = tuple(
