@@ -44,6 +44,7 @@ TRAP_FLAG, INTERRUPT_FLAG, NESTED_TASK, RESUME_FLAG, VIRTUAL_8086 = (
 UC_CPU, CPU_ENV = 440, 296
 ENV_ECX, ENV_ESP, ENV_CC_OP, CC_OP_EFLAGS = 8, 32, 168, 1
 ENV_EIP, ENV_EFLAGS, ENV_HFLAGS, ENV_SEGMENTS = 128, 136, 176, 184
+ENV_CR0, ENV_CR3, ENV_CR4 = 424, 448, 456
 ENV_ERROR_CODE, ENV_EXCEPTION_IS_INT, ENV_EXCEPTION_NEXT_EIP = 5384, 5388, 5392
 ENV_OLD_EXCEPTION = 5496
 
@@ -53,6 +54,7 @@ RDTSC, RDRAND = b"\x0f\x31", b"\x0f\xc7"
 DEFINED_BY_CORE = (b"\x0f\x32", b"\x0f\x30", b"\x0f\x33", b"\x0f\x01\xf9", b"\x0f\xc7\x0d")
 PREFIXES = b"\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65"
 
+PAGING = 1 << 31  # CR0
 PAGE_SIZE_EXTENSION, PHYSICAL_ADDRESS_EXTENSION = 0x10, 0x20  # CR4
 
 WITH_ERROR_CODE = frozenset((8, 10, 11, 12, 13, 14, 17))
@@ -537,12 +539,13 @@ class Oracle:
 
     def _translate(self, linear: int, *, write: bool) -> int:
         """Walk two-level page tables as the CPU does, setting accessed and dirty bits."""
-        if not self.uc.reg_read(x86.UC_X86_REG_CR0) & 1 << 31:
+        environment = self._environment
+        if not environment.get(ENV_CR0) & PAGING:
             return linear
-        cr4 = self.uc.reg_read(x86.UC_X86_REG_CR4)
+        cr4 = environment.get(ENV_CR4)
         if cr4 & PHYSICAL_ADDRESS_EXTENSION:
             raise Limit("three-level page tables")
-        address = self.uc.reg_read(x86.UC_X86_REG_CR3) & ~0xFFF
+        address = environment.get(ENV_CR3) & ~0xFFF
         for shift in (22, 12):
             at = address + (linear >> shift & 0x3FF) * 4
             entry = self._physical(at)
