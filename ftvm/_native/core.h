@@ -86,6 +86,7 @@ struct Core {
     bool uncounted, stopping, stop_after_port, failed, shutdown;
     atomic_bool attention;
     int wake_descriptor;
+    uint64_t polled_ns;
 
     /* Interrupts. */
     bool interrupt_line;

@@ -72,16 +72,21 @@ void core_hurry(Core *core, uint64_t ns) {
 }
 
 /* A descriptor that, when readable, makes core_run() return CORE_ATTENTION
- * within a few slices; -1 for none. */
+ * within some ten microseconds; -1 for none. */
 void core_set_wake(Core *core, int descriptor) { core->wake_descriptor = descriptor; }
 
 /* Calls for attention once so many entries are recorded or taken in all. */
 void core_set_entry_stop(Core *core, uint64_t entries) { core->entry_stop = entries; }
 
-static bool woken(const Core *core) {
+/* Looked at every so often only: it is a system call. */
+static bool woken(Core *core) {
+    const uint64_t poll_every_ns = 50000;
     struct pollfd wake = {core->wake_descriptor, POLLIN, 0};
 
-    return core->wake_descriptor >= 0 && poll(&wake, 1, 0) > 0;
+    if (core->wake_descriptor < 0 || core->clock.base_ns - core->polled_ns < poll_every_ns)
+        return false;
+    core->polled_ns = core->clock.base_ns;
+    return poll(&wake, 1, 0) > 0;
 }
 
 /* From a device's port_write(): core_run() returns CORE_ATTENTION with the

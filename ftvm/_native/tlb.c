@@ -4,8 +4,8 @@
  * The engine's own functions ask its memory map at each fill, mark each new
  * entry so that the first store through it looks for translated code, empty
  * whole tables, and resize them by how much of them was used and by host time.
- * Ours do what is left when all memory is one region, a page without EXEC has no
- * translated code (memory.c), and a table's size never changes:
+ * Ours do what is left when all memory is one region, a page that was not executed
+ * has no translated code (memory.c), and a table's size never changes:
  *
  *   table    one per MMU mode, direct-mapped: the page's number picks the entry
  *   victims  the eight entries that a table lost last, looked at on a miss
@@ -113,7 +113,8 @@ void tlb_fill(Core *core, uint64_t linear, uint64_t physical, EngineMemAttrs att
     uint64_t page = linear & page_mask, frame = physical & page_mask;
     uint32_t index = index_of(page);
     TlbEntry *entry = &table_of(core, mode_index)[index];
-    uint64_t write = protection & PROT_PAGE_EXEC ? page | TLB_NOT_DIRTY : page;
+    bool has_code = core->page_flags[frame >> PAGE_SHIFT] & PAGE_EXECUTED;
+    uint64_t write = has_code ? page | TLB_NOT_DIRTY : page;
 
     if (bytes > PAGE_BYTES)
         add_large_page(mode, linear, bytes);
