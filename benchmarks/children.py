@@ -1,7 +1,6 @@
 """Engines that run in processes of their own: output, status and CPU time."""
 
 import os
-import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from benchmarks.engines import Run
 from benchmarks.guests import build
 
-_START_RUNS = 3
 _SECONDS_LEAST = 1e-3
 """The resolution of a child's CPU time."""
 
@@ -37,25 +35,20 @@ def run_child(command: Sequence[str], folder: Path) -> Child:
 
 
 class NetOfStart:
-    """Takes off what starting and stopping costs: a run of a guest that does nothing."""
+    """Takes off what starting and stopping costs.
+
+    That is what a run of a guest that does nothing takes, right before each
+    run, when the machine is as busy as then.
+    """
 
     def __init__(self, run: Callable[[Path, str, Path], Run]) -> None:
         self._run = run
-        self._start_seconds: float | None = None
 
     def run(self, image: Path, options: str) -> Run:
         """Run the guest in a folder that lasts as long; its net time, at least 1 ms."""
-        if self._start_seconds is None:
-            self._start_seconds = self._measure_start()
-        run = self._run_in_folder(image, options)
-        return replace(run, seconds=max(run.seconds - self._start_seconds, _SECONDS_LEAST))
-
-    def _measure_start(self) -> float:
         with tempfile.TemporaryDirectory() as folder:
             hello = build(("hello",), Path(folder))["hello"]
-            runs = [self._run_in_folder(hello, "") for _ in range(_START_RUNS)]
-        return statistics.median(run.seconds for run in runs)
-
-    def _run_in_folder(self, image: Path, options: str) -> Run:
+            start = self._run(hello, "", Path(folder))
         with tempfile.TemporaryDirectory() as folder:
-            return self._run(image, options, Path(folder))
+            run = self._run(image, options, Path(folder))
+        return replace(run, seconds=max(run.seconds - start.seconds, _SECONDS_LEAST))

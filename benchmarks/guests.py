@@ -43,11 +43,11 @@ WORKLOADS = (
     Workload("crc", "rounds=64", "size=2000 rounds=2", stock=True),
     Workload("calls", "rounds=4", "size=15 rounds=2", stock=True),
     Workload("dispatch", "rounds=10", "size=1000 rounds=2", stock=True),
-    Workload("strings", "rounds=16", "size=2000 rounds=2", stock=True),
-    Workload("pages", "rounds=400", "size=200 rounds=2", stock=True),
-    Workload("floats", "rounds=30", "size=8 rounds=2", stock=True),
+    Workload("strings", "rounds=128", "size=2000 rounds=2", stock=True),
+    Workload("pages", "rounds=1600", "size=200 rounds=2", stock=True),
+    Workload("floats", "rounds=60", "size=8 rounds=2", stock=True),
     Workload("smc", "", "", stock=False),
-    Workload("storm", "ops=40000", "ops=200", stock=False),
+    Workload("storm", "ops=120000", "ops=200", stock=False),
 )
 
 
