@@ -196,7 +196,7 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 #define ENV_BUDGET_DISPLACEMENT 120
 
 /* Feature words, by their index in the engine's table (FEAT_*). */
-enum { FEATURE_1_EDX = 0, FEATURE_1_ECX = 1, FEATURE_7_0_EBX = 2, FEATURE_8000_0001_EDX = 5 };
+enum { FEATURE_1_EDX = 0, FEATURE_1_ECX = 1, FEATURE_7_0_EBX = 2, FEATURE_8000_0001_EDX = 6 };
 
 /* hflags and eflags bits */
 enum {
@@ -249,7 +249,7 @@ enum { PROT_PAGE_READ = 1, PROT_PAGE_WRITE = 2, PROT_PAGE_EXEC = 4 };
 typedef uint32_t EngineMemAttrs;
 
 /* Exceptions (Intel SDM vol. 3A table 6-1) and the engine's own. */
-enum { EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
+enum { EXCEPTION_OF = 4, EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
 
 /* Engine functions that are called, not replaced. */
 EngineRegion *find_memory_mapping_x86_64(uc_engine *uc, uint64_t physical);

@@ -66,6 +66,29 @@ static const uint8_t program[] = {0xb9, 3,    0,    0,    0,    0x40, 0x49, 0x75
 static const uint8_t undefined_handler[] = {0x83, 0x04, 0x24, 0x02, 0xcf};
 static const uint8_t interrupt_handler[] = {0x46, 0xcf};
 
+/*
+ *  0  mov eax, 7; xor ecx, ecx
+ *  7  cpuid
+ *  9  mov esi, ebx
+ *  b  rdtscp
+ *  e  xor ecx, ecx
+ * 10  rdpmc                 1 step, to the handler of #UD, 2 steps
+ * 12  mov eax, 0x7fffffff; inc eax
+ * 18  into                  1 step, to the handler at 0x50, 1 step
+ * 19  mov byte [SEAMS + 0x21], 0x5a
+ * 20  mov dl, 0             overwritten: mov dl, 0x5a
+ * 22  invlpg [DATA]
+ * 29  lidt [SEAMS + 0x40]   an empty table
+ * 30  ud2                   to a triple fault
+ */
+enum { SEAMS = 0x4000, STEPS_SEAMS = 18 };
+static const uint8_t seams_program[] = {0xb8, 7,    0,    0,    0,    0x31, 0xc9, 0x0f, 0xa2, 0x89,
+                                        0xde, 0x0f, 0x01, 0xf9, 0x31, 0xc9, 0x0f, 0x33, 0xb8, 0xff,
+                                        0xff, 0xff, 0x7f, 0x40, 0xce, 0xc6, 0x05, 0x21, 0x40, 0,
+                                        0,    0x5a, 0xb2, 0,    0x0f, 0x01, 0x3d, 0,    0x80, 0,
+                                        0,    0x0f, 0x01, 0x1d, 0x40, 0x40, 0,    0,    0x0f, 0x0b};
+static const uint8_t overflow_handler[] = {0xcf};
+
 /* Steps from the start to each of these points. */
 enum {
     STEPS_LOOP_END = 1 + 9,
@@ -81,7 +104,7 @@ static void put_gate(uint8_t *idt, int vector, uint32_t handler) {
     memcpy(idt + 8 * vector, gate, sizeof gate);
 }
 
-static void load(Core *core) {
+static void load(Core *core, uint32_t entry) {
     /* null, flat code, flat data (Intel SDM vol. 3A §3.4.5) */
     static const uint8_t gdt[24] = {0, 0,    0,    0, 0,    0,    0, 0, 0xff, 0xff, 0,    0,
                                     0, 0x9b, 0xcf, 0, 0xff, 0xff, 0, 0, 0,    0x93, 0xcf, 0};
@@ -92,6 +115,9 @@ static void load(Core *core) {
     memcpy(ram + CODE + 0x40, undefined_handler, sizeof undefined_handler);
     memcpy(ram + CODE + 0x48, interrupt_handler, sizeof interrupt_handler);
     memcpy(ram + 0x3000, gdt, sizeof gdt);
+    memcpy(ram + CODE + 0x50, overflow_handler, sizeof overflow_handler);
+    memcpy(ram + SEAMS, seams_program, sizeof seams_program);
+    put_gate(ram + IDT, EXCEPTION_OF, CODE + 0x50);
     put_gate(ram + IDT, EXCEPTION_UD, CODE + 0x40);
     put_gate(ram + IDT, 0x20, CODE + 0x48);
     core_memory_written(core, 0, MEMORY_BYTES);
@@ -104,7 +130,7 @@ static void load(Core *core) {
         if (i != 1)
             cpu.segments[i] = (CoreSegment){16, 0, 0xffffffff, 0xcf9300};
     cpu.gpr[4] = STACK;
-    cpu.eip = CODE;
+    cpu.eip = entry;
     core_set_cpu(core, &cpu);
 }
 
@@ -141,7 +167,7 @@ static int test(Core *core, Probe *probe, char *error, size_t bytes) {
     unsigned major, minor;
     uc_version(&major, &minor);
     EXPECT(major == 2 && minor == 1, "the engine is Unicorn %u.%u, not 2.1", major, minor);
-    load(core);
+    load(core, CODE);
     core_set_mode(core, CORE_RECORD);
     if (run_to(core, 5, error, bytes)) /* in the middle of the loop's block */
         return -1;
@@ -180,6 +206,26 @@ static int test(Core *core, Probe *probe, char *error, size_t bytes) {
     return 0;
 }
 
+/* The seams that the first program does not pass. */
+static int test_seams(Core *core, char *error, size_t bytes) {
+    CoreCpu cpu;
+
+    load(core, SEAMS);
+    core_set_mode(core, CORE_RECORD);
+    CoreReason reason = core_run(core, UINT64_MAX, UINT64_MAX);
+    core_get_cpu(core, &cpu);
+    EXPECT(!core->failed, "%s", core_error(core));
+    EXPECT(reason == CORE_SHUTDOWN, "the seam of the triple fault is not in effect");
+    EXPECT(cpu.gpr[6] & 1u << 18, "the seam of CPUID is not in effect");
+    EXPECT(core->entries == 1, "the seam of RDTSCP is not in effect");
+    EXPECT((cpu.gpr[2] & 0xff) == 0x5a, "a store into the running block is not seen");
+    EXPECT(core_count(core) == STEPS_SEAMS,
+           "the count behind RDPMC, INTO and a store into the running block is %llu, not %d",
+           (unsigned long long)core_count(core), STEPS_SEAMS);
+    EXPECT(core->code_tlb_generation > 2, "the seam of INVLPG is not in effect");
+    return 0;
+}
+
 /* Runs the self-test; takes milliseconds. 0, or -1 and `error` says what is
  * wrong with this engine. */
 int core_selftest(char *error, size_t error_bytes) {
@@ -190,6 +236,13 @@ int core_selftest(char *error, size_t error_bytes) {
     if (!core)
         return -1;
     int result = test(core, &probe, error, error_bytes);
+    core_free(core);
+    if (result)
+        return result;
+    core = core_new(MEMORY_BYTES, &probe, callbacks, error, error_bytes);
+    if (!core)
+        return -1;
+    result = test_seams(core, error, error_bytes);
     core_free(core);
     return result;
 }

@@ -6,7 +6,8 @@ from functools import cache
 
 from assembler import EAX, EBX, ECX, EDX, Assembler
 from bare import CODE, machine_of
-from oracle import Log, Oracle, View, view
+from evidence import Log, View, view
+from oracle import Oracle
 
 from ftvm.machine.boot.plan import BootPlan
 from ftvm.machine.bus import PortBus

@@ -7,19 +7,17 @@ follow ends the run: `Limit` says what, and everything before it counts.
 """
 
 import ctypes
-import hashlib
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import unicorn
+from evidence import Limit, Log, View, memory_digest
 from unicorn import unicorn_const as const
 from unicorn import x86_const as x86
 
 from ftvm.machine.boot.plan import BootPlan
 from ftvm.machine.cpu import Entry, Kind
-from ftvm.machine.machine import Machine
 
 GENERAL = tuple(
     getattr(x86, f"UC_X86_REG_{name}")
@@ -58,50 +56,6 @@ PAGING = 1 << 31  # CR0
 PAGE_SIZE_EXTENSION, PHYSICAL_ADDRESS_EXTENSION = 0x10, 0x20  # CR4
 
 WITH_ERROR_CODE = frozenset((8, 10, 11, 12, 13, 14, 17))
-RESULTS = frozenset((Kind.TSC, Kind.RANDOM, Kind.CLOCK))
-
-
-class Limit(Exception):
-    """The oracle cannot go on from here; its text says why."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What a stop shows of a machine."""
-
-    count: int
-    general: tuple[int, ...]
-    eip: int
-    eflags: int
-    memory: bytes
-
-    def difference(self, other: "View") -> str:
-        """Return in words in what the two differ."""
-        parts = [
-            f"{name}: {getattr(self, name)} {getattr(other, name)}"
-            for name in ("count", "general", "eip", "eflags")
-            if getattr(self, name) != getattr(other, name)
-        ]
-        if self.memory != other.memory:
-            parts.append("memory")
-        return "; ".join(parts)
-
-
-def memory_digest(memory: bytes | memoryview) -> bytes:
-    """Return a short name for the content of memory."""
-    return hashlib.blake2b(memory, digest_size=8).digest()
-
-
-def view(machine: Machine) -> View:
-    """Return what a stopped machine shows."""
-    registers = machine.cpu.registers
-    return View(
-        machine.count,
-        tuple(registers.gpr),
-        registers.eip,
-        registers.eflags,
-        memory_digest(bytes(machine.cpu.memory)),
-    )
 
 
 class World(Protocol):
@@ -151,36 +105,6 @@ class _Environment:
         at = ENV_SEGMENTS + 24 * number
         for offset, value in zip((0, 8, 16, 20), (selector, *descriptor), strict=True):
             self.put(at + offset, value)
-
-
-class Log:
-    """What a recorded machine got from outside, to hand to the oracle in turn."""
-
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._waiting = deque(entries)
-
-    def result(self, kind: Kind, count: int) -> int:
-        """Take the result that an instruction at `count` asks for."""
-        if not self._waiting:
-            raise Limit("the log of results ends")
-        entry = self._waiting.popleft()
-        assert (entry.kind, entry.count) == (kind, count), (
-            f"{kind.name} is wanted at count {count}, and the log has {entry}"
-        )
-        return entry.value
-
-    def event(self, count: int) -> Entry | None:
-        """Take the next entry if it is an event at `count`."""
-        if self.next_event == count:
-            return self._waiting.popleft()
-        return None
-
-    @property
-    def next_event(self) -> int | None:
-        """The count of the next entry, if that is an event."""
-        if self._waiting and self._waiting[0].kind not in RESULTS:
-            return self._waiting[0].count
-        return None
 
 
 @dataclass
