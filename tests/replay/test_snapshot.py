@@ -77,7 +77,7 @@ def test_another_process_comes_to_the_same_end(
 
 
 def test_another_process_replays_what_came_in_since(guest_images: Path, tmp_path: Path) -> None:
-    machine = boot(guest_images, "storm", "ops=3000 nondet")
+    machine = boot(guest_images, "storm", "ops=100000 nondet")
     recorder = Recorder(machine)
     run_to(machine, 700_001)
     recorder.drain()
