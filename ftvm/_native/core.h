@@ -129,6 +129,7 @@ extern _Thread_local Core *core_running;
 bool block_count(EngineTb *block, Core *core);
 bool block_counts_itself(EngineTb *block);
 bool block_must_end_before(Core *core, uint32_t pc);
+bool block_computed_flags(const Core *core, EngineTb *block);
 bool opcode_is_prefix(uint8_t byte);
 uint32_t block_rest_at(EngineTb *block, uintptr_t host_pc);
 uint32_t block_rest_from(EngineTb *block, uint64_t pc);
@@ -154,6 +155,13 @@ bool log_take(Core *core, CoreEvent *entry);
 uint64_t advance_guest_time(Core *core);
 void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
+
+/* instructions.c */
+void do_cmpxchg8b(Core *core, uint64_t address, uintptr_t host_pc);
+void do_sysenter(Core *core, uintptr_t host_pc);
+void do_cpuid(Core *core);
+uint64_t do_in(Core *core, uint32_t port, uint32_t size, uintptr_t host_pc);
+void do_out(Core *core, uint32_t port, uint32_t size, uint32_t value, uintptr_t host_pc);
 
 /* clock.c */
 void clock_start(HostClock *clock);
