@@ -2,7 +2,7 @@
 
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.replication.events import LossCause
-from ftvm.runtime.report import BackupLoss, Death, Failover, RunReport
+from ftvm.runtime.report import BackupLoss, Failover, Protection, RunReport
 from ftvm.runtime.supervisor import RunSpec, Supervisor
 from ftvm.ui.notices import Notices
 
@@ -23,6 +23,7 @@ class Teller:
         self._notices = notices
         self._seen = 0
         self._failovers = self._losses = self._divergences = self._contradictions = 0
+        self._protections = 0
 
     def greet(self) -> None:
         """Say at a terminal what begins, and how to get out of it."""
@@ -46,9 +47,10 @@ class Teller:
                 break  # its death is to be seen
             self._tell_failover(failover, report)
         for loss in report.backup_losses[self._losses :]:
-            if not _deaths_of_backups(report) and loss.cause == _CLOSED:
+            if loss.backup not in _dead(report) and loss.cause == _CLOSED:
                 break
             self._tell_loss(loss, report)
+        self._tell_protections(report)
         self._tell_trouble(report)
 
     def finish(self, report: RunReport) -> None:
@@ -57,6 +59,7 @@ class Teller:
             self._tell_failover(failover, report)
         for loss in report.backup_losses[self._losses :]:
             self._tell_loss(loss, report)
+        self._tell_protections(report)
         self._tell_trouble(report)
 
     def _tell_failover(self, failover: Failover, report: RunReport) -> None:
@@ -70,9 +73,14 @@ class Teller:
 
     def _tell_loss(self, loss: BackupLoss, report: RunReport) -> None:
         self._losses += 1
-        dead = next(iter(_deaths_of_backups(report)), None)
-        what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
+        status = _dead(report).get(loss.backup, f"lost ({loss.cause})")
+        what = f"backup {loss.backup} {status}"
         self._notices.event(f"{what}; primary alone from instruction {loss.instruction:,}")
+
+    def _tell_protections(self, report: RunReport) -> None:
+        for protection in report.protections[self._protections :]:
+            self._notices.event(_protection_line(protection))
+        self._protections = len(report.protections)
 
     def _tell_trouble(self, report: RunReport) -> None:
         for text in report.divergences[self._divergences :]:
@@ -101,5 +109,14 @@ class Teller:
         self._notices.info(f"{why}{where}")
 
 
-def _deaths_of_backups(report: RunReport) -> list[Death]:
-    return [death for death in report.deaths if death.role == "backup"]
+def _dead(report: RunReport) -> dict[str, str]:
+    return {death.node: death.status for death in report.deaths}
+
+
+def _protection_line(protection: Protection) -> str:
+    size = f"{protection.bytes / _MIB:.1f} MiB"
+    return (
+        f"protected again: backup {protection.backup} in lockstep from instruction"
+        f" {protection.instruction:,}; {size} in {in_ms(protection.total_ns)},"
+        f" the guest stood still for {in_ms(protection.pause_ns)}"
+    )

@@ -5,7 +5,7 @@
 """
 
 import pytest
-from simulator.faults import CrashAtStep
+from simulator.faults import Crash, CrashAtStep, InTransfer
 from simulator.planted import PLANTED
 from simulator.world import Verdict, World
 
@@ -51,6 +51,8 @@ def test_console_sees_one_uninterrupted_run(seeds: range, request: pytest.Fixtur
 def test_schedules_are_worth_running() -> None:
     verdicts = [World(seed).run() for seed in range(200)]
     assert sum(verdict.failovers for verdict in verdicts) > 20
+    assert sum(verdict.failovers > 1 for verdict in verdicts) > 5
+    assert sum(verdict.protections for verdict in verdicts) > 50
     assert sum(verdict.finished for verdict in verdicts) > 150
     assert sum(verdict.lost for verdict in verdicts) < 40
 
@@ -84,3 +86,38 @@ def test_crash_at_every_step(node: int, silently: bool) -> None:
         finished += verdict.finished
     # Only a crash before the pair was formed may lose the guest.
     assert finished >= steps - 12
+
+
+FAILS_OVER_NS = 30_000_000
+"""When the first primary dies in the runs below, so that a new backup is needed."""
+
+
+def transfer(of_primary: bool, step: int, silently: bool = False) -> World:
+    doomed = -2 if of_primary else -1
+    faults = (
+        Crash(FAILS_OVER_NS, 0, 0, False),
+        InTransfer(0, 0, of_primary, "", step, Crash(0, 0, doomed, silently)),
+    )
+    world = World(QUIET_SEED, faults=faults)
+    world.quits_at = 4 * FAILS_OVER_NS
+    return world
+
+
+@pytest.mark.parametrize("silently", [False, True], ids=["kill", "power loss"])
+@pytest.mark.parametrize("of_primary", [True, False], ids=["primary", "backup"])
+def test_crash_at_every_step_of_a_transfer(of_primary: bool, silently: bool) -> None:
+    undisturbed = transfer(of_primary, 0)
+    assert undisturbed.run().protections == 1
+    steps = undisturbed.nodes[1 if of_primary else 2].events_done
+    assert steps > 50
+    finished = []
+    for step in range(1, steps + 1):
+        verdict = transfer(of_primary, step, silently).run()
+        assert not verdict.violations, f"crash at step {step}: {verdict.violations}"
+        finished.append(verdict.finished)
+    if of_primary:  # lost up to the COMMIT, and never behind it
+        assert finished == sorted(finished)
+        assert not finished[0]
+        assert finished[-1]
+    else:  # a new backup is never missed
+        assert all(finished)
