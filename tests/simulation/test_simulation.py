@@ -5,7 +5,7 @@
 """
 
 import pytest
-from simulator.faults import Crash, CrashAtStep, InTransfer
+from simulator.faults import BACKUP, PRIMARY, Crash, CrashAtStep, InTransfer
 from simulator.planted import PLANTED
 from simulator.world import Verdict, World
 
@@ -93,7 +93,7 @@ FAILS_OVER_NS = 30_000_000
 
 
 def transfer(of_primary: bool, step: int, silently: bool = False) -> World:
-    doomed = -2 if of_primary else -1
+    doomed = PRIMARY if of_primary else BACKUP
     faults = (
         Crash(FAILS_OVER_NS, 0, 0, False),
         InTransfer(0, 0, of_primary, "", step, Crash(0, 0, doomed, silently)),

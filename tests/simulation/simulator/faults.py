@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from .world import World
 
 Place = int | str
-"""A node by its number in order of its start, from the newest backwards if negative, or a name."""
+"""A node by its number in order of its start, or by what it is now; or the console."""
 
+PRIMARY, BACKUP, CONSOLE = "primary", "backup", "console"
 NODES: tuple[Place, ...] = (0, 1)
-HOSTS: tuple[Place, ...] = (*NODES, "console")
-NEWEST: tuple[Place, ...] = (-1, -2)
-"""Most often a new backup and its primary."""
-
-
+PAIR: tuple[Place, ...] = (PRIMARY, BACKUP)
+"""Whoever runs the guest, and the newest of those who do not."""
 PRIMARY_STEPS = (
     *(("", 60), ("send-state", 12), ("send-handover", 1), ("send-commit", 1), ("peer-joined", 1)),
     *(("send-mark", 5), ("send-output", 20)),
@@ -191,33 +189,35 @@ def campaign(random: Random) -> Iterator[Fault]:
     """Choose what goes wrong again and again, while the survivor protects itself."""
     at = random.uniform(15, 60)
     for _ in range(random.randint(2, 5)):
-        for _ in range(random.choice((1, 1, 2))):
-            start = (at + random.uniform(0, 25)) * MILLISECOND
+        start = (at + random.uniform(0, 25)) * MILLISECOND
+        if random.random() < 0.5:
+            yield Crash(start, 0, random.choice((PRIMARY, PRIMARY, BACKUP)), random.random() < 0.3)
+        else:
             span = random.choice((3, 10, 30, 120)) * random.uniform(0.5, 1.5) * MILLISECOND
-            yield _fault(random, start, span, NEWEST)
-        for _ in range(random.choice((0, 1, 1, 2))):
+            yield _fault(random, start, span, PAIR)
+        for _ in range(random.choice((0, 0, 1, 2))):
             yield _in_transfer(random, at * MILLISECOND)
-        at += random.choice((20, 60, 150)) * random.uniform(0.5, 1.5)
+        at += random.choice((30, 80, 150)) * random.uniform(0.5, 1.5)
 
 
 def _in_transfer(random: Random, start: float) -> Fault:
     of_primary = random.random() < 0.5
     step, number_max = random.choice(PRIMARY_STEPS if of_primary else BACKUP_STEPS)
     span = random.choice((25, 60)) * random.uniform(0.8, 1.2) * MILLISECOND
-    one, other = NEWEST
+    there, back = (PRIMARY, BACKUP), (BACKUP, PRIMARY)
     match random.randrange(6):
         case 0:
-            fault: Fault = Crash(0, 0, random.choice(NEWEST), random.random() < 0.3)
+            fault: Fault = Crash(0, 0, random.choice(PAIR), random.random() < 0.3)
         case 1:
-            fault = Cut(0, 0, frozenset(NEWEST))
+            fault = Cut(0, 0, frozenset(PAIR))
         case 2:
-            fault = Partition(0, span, frozenset({(one, other), (other, one)}))
+            fault = Partition(0, span, frozenset({there, back}))
         case 3:
-            fault = Partition(0, span, frozenset({random.choice(((one, other), (other, one)))}))
+            fault = Partition(0, span, frozenset({random.choice((there, back))}))
         case 4:
-            fault = Pause(0, span, random.choice(NEWEST))
+            fault = Pause(0, span, random.choice(PAIR))
         case _:
-            fault = Partition(0, span, frozenset({(other, "console"), ("console", other)}))
+            fault = Partition(0, span, frozenset({(PRIMARY, CONSOLE), (CONSOLE, PRIMARY)}))
     return InTransfer(start, 0, of_primary, step, random.randint(1, number_max), fault)
 
 
@@ -245,11 +245,11 @@ def _fault(random: Random, start: float, span: float, nodes: tuple[Place, ...]) 
         case 6:
             return Stuck(start, span, node)
         case 7 | 8:
-            one, other = random.sample((*nodes, "console"), 2)
+            one, other = random.sample((*nodes, CONSOLE), 2)
             pairs = {(one, other)} | ({(other, one)} if random.random() < 0.6 else set())
             return Partition(start, span, frozenset(pairs))
         case 9:
-            return Cut(start, 0, frozenset(random.sample((*nodes, "console"), 2)))
+            return Cut(start, 0, frozenset(random.sample((*nodes, CONSOLE), 2)))
         case 10:
             return SlowNetwork(start, span, random.choice((3.0, 10.0)))
         case 11:

@@ -14,7 +14,7 @@ from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.units import InstructionCount, Nanoseconds
 
 from .actors import Console, Node
-from .faults import Fault, InTransfer, Place, campaign, plan
+from .faults import CONSOLE, PRIMARY, Fault, InTransfer, Place, campaign, plan
 from .guest import ModelGuest
 from .network import MILLISECOND, Clock, Network
 from .oracle import Verdict, judge
@@ -143,27 +143,37 @@ class World:
         self.clock.after(self.random.uniform(0, 2) * MILLISECOND, node.turn)
         self.clock.after(self.random.uniform(0, 5) * MILLISECOND, partial(self.console.dial, node))
 
+    def newest_primary(self) -> Node | None:
+        primaries = [
+            node
+            for node in self.nodes
+            if node.running and isinstance(node.protocol, PrimaryProtocol)
+        ]
+        return max(primaries, key=lambda node: node.protocol.generation, default=None)
+
     def node_at(self, place: Place) -> Node:
         if isinstance(place, int):
             return self.nodes[place]
-        return next(node for node in self.nodes if node.name == place)
+        if place == PRIMARY:
+            return self.newest_primary() or self.nodes[0]
+        backups = [
+            node
+            for node in self.nodes
+            if node.running and isinstance(node.protocol, BackupProtocol)
+        ]
+        return (backups or self.nodes)[-1]
 
     def host_name(self, place: Place) -> str:
-        return self.nodes[place].name if isinstance(place, int) else place
+        return CONSOLE if place == CONSOLE else self.node_at(place).name
 
     # --- new backups -------------------------------------------------------------------
 
     def _look_for_recruits(self) -> None:
         """Now and then: start a new backup for a primary that is alone; rarely, for any."""
         self.clock.after(self.random.uniform(3, 20) * MILLISECOND, self._look_for_recruits)
-        primaries = [
-            node
-            for node in self.nodes
-            if node.running and isinstance(node.protocol, PrimaryProtocol)
-        ]
-        if not primaries or len(self.nodes) == len(NAMES):
+        primary = self.newest_primary()
+        if primary is None or len(self.nodes) == len(NAMES):
             return
-        primary = max(primaries, key=lambda node: node.protocol.generation)
         alone = primary.protocol.state is PrimaryState.SOLO
         joining = any(node.running and node.protocol.state in JOINING for node in self.nodes)
         if (alone and not joining) or self.random.random() < 0.02:
