@@ -40,9 +40,10 @@
 #    live. A *backup* that leaves on purpose is lost like any other, and the
 #    primary goes to the store: one rule without exceptions is easier to trust.
 #
-# 7) A primary that runs alone protects itself again (PROTECTING): it sends its
-#    state to a new backup, goes on computing, and is still alone by right. The
-#    yes comes in three steps, each of which the next presupposes:
+# 7) A primary that runs alone, or has not begun yet, protects itself
+#    (PROTECTING): it sends its state to a new backup, computes meanwhile, and is
+#    still alone by right. The yes comes in three steps, each of which the next
+#    presupposes:
 #
 #    a. HANDOVER: the machine that was sent stands at count C, and whatever the
 #       primary does from there is log, with marks. No rights change.
@@ -215,6 +216,7 @@ PRIMARY: Transitions[PrimaryState, PrimaryTrigger] = {
     _P.AWAITING: {
         _PT.BACKUP_JOINED: _P.PAIRED,
         _PT.RUN_ALONE: _P.SOLO,
+        _PT.STATE_WANTED: _P.PROTECTING,
         _PT.FENCED: _P.HALTED,
         _PT.STOPPED: _P.ENDED,
     },

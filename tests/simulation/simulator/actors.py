@@ -36,7 +36,7 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 from .guest import DivergedError, ModelGuest
 from .network import MILLISECOND
-from .transfer import ModelReceiver, ModelSender, remember
+from .transfer import ModelReceiver, ModelSender
 
 if TYPE_CHECKING:
     from .world import World
@@ -192,7 +192,7 @@ class Node:
                 continue
             pieces = self._sender.finish()
             self._report_log(len(self.guest.log))
-            self.world.pasts[self._recruit] = remember(self.guest)
+            self.world.pasts[self._recruit] = self.guest.past()
             digest = self.guest.digest().to_bytes(4, "big")
             primary.hand_over(pieces, digest, self.now)
             self._sender = None
@@ -200,7 +200,7 @@ class Node:
         self._report_log(len(self.guest.log))
 
     def _take_piece(self, backup: BackupProtocol, piece: bytes) -> None:
-        past = self.world.pasts.get(self.name, self.guest)
+        past = self.world.pasts.get(self.name) or self.guest.past()
         try:
             self._received = self._receiver.feed(piece, past)
         except DivergedError as error:

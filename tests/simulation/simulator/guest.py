@@ -11,6 +11,7 @@ on all of its past: two runs that differ anywhere soon differ in their output.
 import struct
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 MASK = 0xFFFFFFFF
 EVENT = struct.Struct(">cI")
@@ -20,6 +21,15 @@ PAGES = 10
 
 class DivergedError(Exception):
     """The log does not fit the machine."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the oracle knows of how a guest came about; no replica is told of it."""
+
+    log: bytes
+    output: bytes
+    taken: bytes
 
 
 class ModelGuest:
@@ -80,12 +90,16 @@ class ModelGuest:
             list(self._fifo), list(self._printing),
         ]  # fmt: skip
 
-    def resume(self, registers: list[object], pages: list[int], past: "ModelGuest") -> None:
-        """Begin with a state; `past` is what the oracle knows of how it came about."""
+    def past(self) -> Past:
+        return Past(bytes(self.log), bytes(self.output), bytes(self.taken))
+
+    def resume(self, registers: list[object], pages: list[int], past: Past) -> None:
+        """Begin with a state and what led to it."""
         self.count, self.number, self.asleep, self.used, self._mix, fifo, printing = registers  # type: ignore[assignment]
         self._fifo, self._printing = deque(fifo), deque(printing)  # type: ignore[call-overload]
         self.pages = pages
-        self.log, self.output, self.taken = past.log[:], past.output[:], past.taken[:]
+        self.log, self.output = bytearray(past.log), bytearray(past.output)
+        self.taken = bytearray(past.taken)
 
     # --- replay ----------------------------------------------------------------------
 

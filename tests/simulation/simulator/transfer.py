@@ -1,9 +1,8 @@
 """A model guest's state on its way to another node, in rounds, as the real machine's."""
 
 import json
-from copy import deepcopy
 
-from .guest import PAGES, DivergedError, ModelGuest
+from .guest import PAGES, DivergedError, ModelGuest, Past
 
 REST_PAGES_MAX = 3
 ROUNDS_MAX = 4
@@ -54,7 +53,7 @@ class ModelReceiver:
     def __init__(self) -> None:
         self._pages = [0] * PAGES
 
-    def feed(self, piece: bytes, past: ModelGuest) -> ModelGuest | None:
+    def feed(self, piece: bytes, past: Past) -> ModelGuest | None:
         part = json.loads(piece)
         if isinstance(part, list):
             self._pages[part[0]] = part[1]
@@ -64,8 +63,3 @@ class ModelReceiver:
         if part["digest"] not in (guest.digest(), None):
             raise DivergedError(f"the guest received is not the one sent, at {guest.count}")
         return guest
-
-
-def remember(guest: ModelGuest) -> ModelGuest:
-    """What the oracle knows of a guest's past; no replica is told of it."""
-    return deepcopy(guest)

@@ -15,7 +15,7 @@ from ftvm.units import InstructionCount, Nanoseconds
 
 from .actors import Console, Node
 from .faults import CONSOLE, PRIMARY, Fault, InTransfer, Place, campaign, plan
-from .guest import ModelGuest
+from .guest import Past
 from .network import MILLISECOND, Clock, Network
 from .oracle import Verdict, judge
 from .store import DistantStore, MemoryStore
@@ -40,6 +40,8 @@ PATIENCE = 2_000 * MILLISECOND
 """How long after the last fault the guest may take to finish."""
 PROTECTED_WITHIN = 500 * MILLISECOND
 """How long after the last fault, or the loss of a backup, a guest may run alone."""
+LANDING = 100 * MILLISECOND
+"""How long what was sent last may be on its way, with a slow network too."""
 NAMES = ("alpha", "beta", *(f"gamma{number}" for number in range(1, 15)))
 
 
@@ -78,7 +80,9 @@ class World:
         build: Build = Build(),
         tell: Callable[[str], None] | None = None,
         faults: tuple[Fault, ...] | None = None,
+        campaigns: float = 0.3,
     ) -> None:
+        """Without `faults` the seed chooses them, a whole campaign in so many of all runs."""
         self.random = Random(seed)
         self.seed, self.build, self._tell = seed, build, tell
         self.clock = Clock()
@@ -87,11 +91,11 @@ class World:
         self.faults_end = 0
         self.corrupted = False
         self.bounds_broken: list[str] = []
-        self.pasts: dict[str, ModelGuest] = {}
+        self.pasts: dict[str, Past] = {}
         """What the guest that a new backup was sent had done before, by the backup's name."""
         self.in_transfer: list[InTransfer] = []
         """What shall happen during the next transfer."""
-        is_campaign = faults is None and self.random.random() < 0.3
+        is_campaign = faults is None and self.random.random() < campaigns
         script = self._script(is_campaign)
         primary = Node(self, "alpha", build.primary(_identity("alpha"), SETTINGS))
         backup = Node(self, "beta", build.backup(_identity("beta"), SETTINGS))
@@ -174,7 +178,7 @@ class World:
         primary = self.newest_primary()
         if primary is None or len(self.nodes) == len(NAMES):
             return
-        alone = primary.protocol.state is PrimaryState.SOLO
+        alone = primary.protocol.state in (PrimaryState.SOLO, PrimaryState.AWAITING)
         joining = any(node.running and node.protocol.state in JOINING for node in self.nodes)
         if (alone and not joining) or self.random.random() < 0.02:
             self._recruit(primary)
@@ -262,7 +266,8 @@ class World:
             if self.bounds_broken:
                 break
         # What is still on its way to the console arrives.
-        while self.clock.step(self.clock.now + 20 * MILLISECOND) and self.network.flying():
+        last = self.clock.now + LANDING
+        while self.network.flying() and self.clock.step(last):
             pass
         return judge(self)
 
