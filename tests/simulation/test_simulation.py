@@ -133,12 +133,6 @@ def test_crash_at_every_step_of_a_transfer(of_primary: bool, silently: bool) -> 
 
 AWHILE_NS = 2.0 * FAILS_OVER_NS
 PROVOKED: dict[str, tuple[Fault, ...]] = {
-    # The backup is not heard from the moment on when both may run.
-    "commit before being paired": (
-        InTransfer(
-            0, 0, True, "send-commit", 1, Partition(0, AWHILE_NS, frozenset({(BACKUP, PRIMARY)}))
-        ),
-    ),
     # The primary dies, and nobody has seen what it put out since the transfer began.
     "forget kept output": (
         InTransfer(

@@ -287,6 +287,7 @@ class Node:
                 self.guest.go_live(self.draw)
                 self._reported = len(self.guest.log)
                 self.protocol = self.protocol.promote()
+                self.protocol.__class__ = world.build.primary  # has the same bugs as the first
             case StateWanted(_, node):
                 self._sender = world.build.sender(self.guest)
                 self._recruit = node

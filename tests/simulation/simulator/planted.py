@@ -100,17 +100,19 @@ class GoesLiveUntold(BackupProtocol):
 class CommitsBeforeItIsPaired(PrimaryProtocol):
     """Gives the backup its right, and takes on its own duty when the backup has answered."""
 
+    _committed: InstructionCount | None = None
+
     def _take(self, message: Message, now: Nanoseconds) -> None:
         if isinstance(message, Complete):
             assert self._backup is not None
             self._backup.send(Commit(self.generation))
-            self._complete = True
-        elif isinstance(message, Ack) and self.__dict__.pop("_complete", False):
+            self._committed = self.count
+            return
+        if isinstance(message, Ack) and self._committed and message.count > self._committed:
+            self._committed = None
             self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
             self._protection = None
-        super_takes = not isinstance(message, Complete)
-        if super_takes:
-            super()._take(message, now)
+        super()._take(message, now)
 
 
 class ForgetsKeptOutput(BackupProtocol):
