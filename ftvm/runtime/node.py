@@ -290,7 +290,8 @@ class Node:
 
     def _failed(self, failure: ProtectionFailed) -> None:
         assert self._protector is not None
-        self._tell(self._protector.failure(failure.cause.value, failure.detail))
+        if self._guest.end is None:  # else nobody needs a backup any more
+            self._tell(self._protector.failure(failure.cause.value, failure.detail))
         self._protector = None
 
     def _feed_state(self, protocol: BackupProtocol, piece: bytes) -> None:

@@ -109,7 +109,7 @@ class Supervisor:
         self._divergences: list[str] = []
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
-        """What is to be told of strangers; whoever tells it takes it out."""
+        """What is to be told, mostly of strangers; whoever tells it takes it out."""
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -347,6 +347,10 @@ class Supervisor:
             self._recruits_failed += 1
             if replica.killed_ns and self._parting_ns:
                 return
+            if self._recruits_failed > _RECRUITS_MAX:
+                self.refusals.append(
+                    f"{self._recruits_failed} new backups in a row failed: the guest stays alone"
+                )
         if status != "exit status 0":
             self._deaths.append(
                 Death(

@@ -23,7 +23,7 @@ class Teller:
         self._notices = notices
         self._seen = 0
         self._failovers = self._losses = self._divergences = self._contradictions = 0
-        self._protections = 0
+        self._protections = self._failed = 0
 
     def greet(self) -> None:
         """Say at a terminal what begins, and how to get out of it."""
@@ -81,6 +81,11 @@ class Teller:
         for protection in report.protections[self._protections :]:
             self._notices.event(_protection_line(protection))
         self._protections = len(report.protections)
+        for failure in report.protection_failures[self._failed :]:
+            status = _dead(report).get(failure.backup, f"lost ({failure.cause})")
+            why = f": {failure.detail}" if failure.detail else ""
+            self._notices.event(f"new backup {failure.backup} {status}{why}; still alone")
+        self._failed = len(report.protection_failures)
 
     def _tell_trouble(self, report: RunReport) -> None:
         for text in report.divergences[self._divergences :]:

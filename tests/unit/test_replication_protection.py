@@ -3,7 +3,17 @@
 from collections.abc import Callable
 
 import pytest
-from primary_rig import RUN, SETTINGS, TERMINAL, at, console_hello, identity, solo
+from primary_rig import (
+    RUN,
+    SETTINGS,
+    TERMINAL,
+    Primary,
+    at,
+    booted,
+    console_hello,
+    identity,
+    solo,
+)
 
 from ftvm.replication.arbitration import Won
 from ftvm.replication.backup import BackupProtocol
@@ -56,11 +66,12 @@ DIGEST = b"d" * 16
 class Pairing:
     """A primary that has run alone to count 50 and a backup without a machine, joined by hand."""
 
-    def __init__(self, **backup: bytes) -> None:
-        rig = solo()
+    def __init__(self, rig: Primary | None = None, **backup: bytes) -> None:
+        if rig is None:
+            rig = solo()
+            rig.attach()
+            rig.run(50, log=b"l" * 20, output=b"early")
         self.primary = rig.protocol
-        rig.attach()
-        rig.run(50, log=b"l" * 20, output=b"early")
         self.backup = BackupProtocol(identity("n", **backup), SETTINGS, needs_state=True)
         self.of_primary: list[Event] = list(rig.events)
         self.of_backup: list[Event] = []
@@ -354,6 +365,34 @@ def test_a_backup_that_does_not_move_is_dropped(stage: int) -> None:
     (failed,) = (event for event in pairing.of_primary if isinstance(event, ProtectionFailed))
     assert failed.cause is LossCause.STALLED
     assert pairing.primary.state is PrimaryState.SOLO
+
+
+def test_a_primary_that_waits_for_its_first_backup_may_send_it_its_state() -> None:
+    rig = booted()
+    assert rig.protocol.state is PrimaryState.AWAITING
+    pairing = Pairing(rig)
+    assert pairing.primary.state is PrimaryState.PROTECTING
+    assert pairing.primary.runnable
+    pairing.give(1)
+    pairing.run(30, log=b"log", output=b"out")
+    assert pairing.released() == b"out"
+    pairing.hand_over()
+    pairing.complete()
+    assert pairing.primary.state is PrimaryState.PAIRED
+    assert pairing.backup.state is BackupState.FOLLOWING
+    pairing.run(60, log=b"more", output=b"held")
+    pairing.lose_each_other()
+    assert pairing.backup.state is BackupState.CATCHING_UP
+    assert AskStore(Generation(1), "p") in pairing.of_primary
+
+
+def test_a_first_backup_that_is_lost_on_the_way_leaves_the_primary_alone() -> None:
+    pairing = Pairing(booted())
+    pairing.give(1)
+    pairing.lose_each_other()
+    assert pairing.primary.state is PrimaryState.SOLO
+    assert pairing.backup.state is BackupState.HALTED
+    assert AskStore not in kinds(pairing.of_primary)
 
 
 def test_one_new_backup_at_a_time() -> None:
