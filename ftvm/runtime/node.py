@@ -153,9 +153,16 @@ class Node:
         self._accept("console", self.config.console_descriptor)
         self._transport.watch(sys.stdin.fileno(), self._commanded)
         self._transport.watch(self._store.descriptor, self._store_answered)
+        if isinstance(self._protocol, BackupProtocol):
+            self._accept_backups()  # to turn away whoever calls before it is live
 
     def _accept(self, name: str, descriptor: int) -> None:
         self._transport.accept_from(socket.socket(fileno=descriptor), name)
+
+    def _accept_backups(self) -> None:
+        if not self._takes_backups and self.config.logging_descriptor >= 0:
+            self._takes_backups = True
+            self._accept("logging", self.config.logging_descriptor)
 
     def _hear(self) -> None:
         now = now_ns()
@@ -367,10 +374,7 @@ class Node:
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
-        if not self._takes_backups and self.config.logging_descriptor >= 0:
-            # Before, a backup would be refused; so long it waits in the listener's queue.
-            self._takes_backups = True
-            self._accept("logging", self.config.logging_descriptor)
+        self._accept_backups()  # before, the first one would be refused, so it waits in the queue
         if self.config.solo and protocol.state is PrimaryState.AWAITING:
             protocol.run_alone()
         if self._lost_ns and won.generation != self._live_generation:
