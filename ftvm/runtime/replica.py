@@ -26,6 +26,8 @@ class Replica:
         """What it is now: a backup that goes live becomes the primary."""
         self.was_recruit = False
         """Whether it began without a machine."""
+        self.crashes: tuple[str, ...] = ()
+        """At most one crash point for each role that it may come to have."""
         self.link: Link | None = None
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
@@ -115,6 +117,12 @@ class Replica:
         if status < 0:
             return f"killed by {signal.Signals(-status).name}"
         return f"exit status {status}"
+
+    def crash_of(self, status: str) -> str:
+        """Return the crash point that it died of, if that is how it ended; else nothing."""
+        if status != "killed by SIGKILL" or self.killed_ns:
+            return ""
+        return next((crash for crash in self.crashes if crash.startswith(f"{self.role}@")), "")
 
     def _write(self, line: bytes) -> None:
         assert self.process.stdin is not None

@@ -90,6 +90,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     status: str
     after_ns: int
+    crash: str
+    """The crash point that it died of; empty if of something else."""
 
 
 class LogTotals(msgspec.Struct, frozen=True, kw_only=True):

@@ -156,6 +156,7 @@ class Supervisor:
             key=self._key.hex(),
         )
         replica.was_recruit = role == "recruit"
+        replica.crashes = config.crashes
         replica.start(config, console, logging)
         self.replicas.append(replica)
         self.transport.watch(replica.stdout, lambda: self._hear(replica))
@@ -359,6 +360,7 @@ class Supervisor:
                     pid=replica.pid,
                     status=status,
                     after_ns=replica.dead_ns - self._start_ns,
+                    crash=replica.crash_of(status),
                 )
             )
             self.changes += 1
@@ -371,7 +373,12 @@ class Supervisor:
             for replica in self.replicas
             if replica.over is not None and replica.over.cause and not replica.was_recruit
         ]
-        deaths = [f"{death.role} {death.node} {death.status}" for death in self._deaths]
+        needless = {r.name for r in self.replicas if r.was_recruit and r.over is not None}
+        deaths = [
+            f"{death.role} {death.node} {death.status}"
+            for death in self._deaths
+            if death.node not in needless
+        ]
         return "; ".join(reasons or deaths) or "the replicas are gone"
 
     # --- the report ---

@@ -1,5 +1,7 @@
 """Tells on standard error what becomes of a pair: one line for each thing that matters."""
 
+from collections import Counter
+
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.replication.events import LossCause
 from ftvm.runtime.report import BackupLoss, Failover, Protection, RunReport
@@ -102,10 +104,10 @@ class Teller:
             self._notices.error(f"the guest's triple fault at instruction {report.instructions:,}")
         if report.replicas_equal is False:
             self._notices.error("the replicas differ at the end of the guest")
-        for role in ("primary", "backup"):
-            died = sum(d.role == role and d.status == "killed by SIGKILL" for d in report.deaths)
-            points = [point for point in self._spec.crashes if point.role == role]
-            for point in points[died:]:
+        came = Counter(death.crash for death in report.deaths)
+        for point in map(str, self._spec.crashes):
+            came[point] -= 1
+            if came[point] < 0:
                 self._notices.info(f"crash point {point} never came")
 
     def tell_stopped(self, report: RunReport, why: str) -> None:

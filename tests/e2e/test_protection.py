@@ -116,6 +116,7 @@ def test_a_new_backup_that_dies_on_the_way_is_no_loss(
     client.leave()
     report = run.finish()
     assert [death.node for death in report.deaths] == ["b", "c"]
+    assert [death.crash for death in report.deaths] == ["backup@output:16", f"backup@state:{piece}"]
     assert [failure.backup for failure in report.protection_failures] == ["c"]
     assert [protection.backup for protection in report.protections] == ["d"]
     assert [loss.backup for loss in report.backup_losses] == ["b"]
