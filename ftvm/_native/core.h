@@ -169,7 +169,7 @@ void clock_sync(HostClock *clock);
 uint64_t clock_ns(const HostClock *clock);
 
 /* memory.c */
-enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4 };
+enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4, PAGE_UNSENT = 8 };
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
 EngineRegion *memory_region(uc_engine *uc, uint64_t physical);

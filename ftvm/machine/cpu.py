@@ -268,6 +268,10 @@ class Cpu:
         """Entries recorded or replayed so far."""
         return int(lib.core_log_entries(self._core))
 
+    @log_entries.setter
+    def log_entries(self, entries: int) -> None:
+        lib.core_set_log_entries(self._core, entries)
+
     @property
     def log_bases(self) -> tuple[int, int]:
         """Count and time that the next entry's differences refer to."""
@@ -319,7 +323,7 @@ class Cpu:
         ffi.buffer(registers)[:] = state
         self.registers = registers
 
-    def write_memory(self, address: GuestPhysical, data: bytes) -> None:
+    def write_memory(self, address: GuestPhysical, data: bytes | memoryview) -> None:
         """Write guest memory from outside; translated code there is dropped."""
         self.memory[address : address + len(data)] = data
         lib.core_memory_written(self._core, address, len(data))
@@ -340,6 +344,29 @@ class Cpu:
         pages = ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
         found = list_pages(self._core, pages, len(pages))
         return ffi.unpack(pages, found)  # type: ignore[no-any-return]
+
+    @property
+    def unsent_pages(self) -> int:
+        """How many pages were written since `take_unsent`."""
+        return int(lib.core_unsent_pages(self._core))
+
+    def unwritten(self, pages: list[int]) -> list[int]:
+        """Return those of `pages` that were not written since."""
+        core, is_unsent = self._core, lib.core_is_unsent
+        return [page for page in pages if not is_unsent(core, page)]
+
+    def take_unsent(self) -> tuple[list[int], list[int]]:
+        """Return the pages written since the last call: with content, and those that are zeros.
+
+        Call it right behind `synchronize`.
+        """
+        pages, zeros = self._room_for_pages(), self._room_for_pages()
+        zero_count = ffi.new("size_t *")
+        count = lib.core_take_unsent(self._core, pages, zeros, zero_count)
+        return ffi.unpack(pages, count), ffi.unpack(zeros, zero_count[0])
+
+    def _room_for_pages(self) -> Any:
+        return ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
 
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""

@@ -5,6 +5,10 @@ machine takes its log from FeedLog events, stops at `run_limit`, and that
 `executed` also says how much of the log the machine has used. A machine at
 `run_limit` with log left over still has work: events that fall on that very
 instruction.
+
+A backup without a machine says so in its greeting and is sent one: FeedState
+brings the pieces, StateGiven says that they are all there, and the caller
+answers with `state_complete`, or with `diverged` if they make no machine.
 """
 
 from collections import deque
@@ -18,6 +22,7 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    FeedState,
     GoLive,
     Halt,
     HaltCause,
@@ -26,6 +31,7 @@ from ftvm.replication.events import (
     PeerJoined,
     PeerLost,
     Send,
+    StateGiven,
 )
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
@@ -34,19 +40,27 @@ from ftvm.replication.messages import (
     DETAIL,
     Ack,
     Channel,
+    Commit,
+    Complete,
     Diverged,
     Entries,
     Exited,
     Goodbye,
+    Handover,
     Heartbeat,
     Hello,
+    Kept,
     Mark,
     Message,
     Reason,
     Released,
     Role,
+    State,
+    Taken,
 )
-from ftvm.replication.primary import PrimaryProtocol, Takeover
+from ftvm.replication.peers import Takeover
+from ftvm.replication.primary import PrimaryProtocol
+from ftvm.replication.protection import Inheritance
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
@@ -61,8 +75,9 @@ class BackupProtocol:
         identity: Identity,
         settings: Settings,
         channels: tuple[Channel, ...] = (CONSOLE,),
+        needs_state: bool = False,
     ) -> None:
-        """Begin with a machine at its start state; call `peer_connected` next."""
+        """Begin with a machine at its start state, or without one; call `peer_connected` next."""
         self._identity = identity
         self._settings = settings
         self._channels = channels
@@ -70,6 +85,7 @@ class BackupProtocol:
         self._automaton = Automaton(BACKUP, BackupState.JOINING)
         self._arbiter: Arbiter | None = None
         self._link: Link | None = None
+        self._primary = ""
         self._decoder = FrameDecoder.for_logging()
         self._pulse: Pulse | None = None
         self._greet_until: Nanoseconds | None = None
@@ -77,7 +93,11 @@ class BackupProtocol:
         self._exited: Exited | None = None
         self._farewell: Goodbye | None = None
         self._told_executed = InstructionCount(0)
+        self._needs_state = needs_state
+        self._pieces = self._told_pieces = 0
+        self._handed_over = False
         self.console = ConsoleService(identity, settings, channels, self._events.append)
+        self._inheritance = Inheritance(self.console.outputs, self.console.inputs)
         self.generation = Generation(0)
         self.mark = Mark(InstructionCount(0), LogPosition(0))
         self._told_mark = self.mark
@@ -171,6 +191,14 @@ class BackupProtocol:
 
     # --- the machine -------------------------------------------------------------------
 
+    def state_complete(self, digest: bytes) -> None:
+        """Note that the machine made of the pieces stands where StateGiven said, with `digest`."""
+        if self.over:
+            return
+        self._automaton.fire(BackupTrigger.COMPLETE)
+        if self._link is not None:
+            self._events.append(Send(self._link, Complete(self.count, digest)))
+
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made, to be kept in case this node goes live."""
         self.console.outputs[channel].produce(count, self.mark.position, data)
@@ -251,8 +279,7 @@ class BackupProtocol:
         takeover = Takeover(
             self.generation, self.count, self.position, self.console, self._exited, self._events
         )
-        identity = replace(self._identity, run=self.console.run)
-        return PrimaryProtocol(identity, self._settings, self._channels, takeover)
+        return PrimaryProtocol(self._identity, self._settings, self._channels, takeover)
 
     def tick(self, now: Nanoseconds) -> None:
         """Do what has fallen due."""
@@ -283,7 +310,10 @@ class BackupProtocol:
     # --- inside --------------------------------------------------------------------------
 
     def _hello(self) -> Hello:
-        return greeting(self._identity, Role.BACKUP, self.generation, self.count, self.position)
+        return greeting(
+            self._identity, Role.BACKUP, self.generation, self.count, self.position,
+            self._needs_state,
+        )  # fmt: skip
 
     def _take(self, link: Link, message: Message, now: Nanoseconds) -> None:
         if self._pulse is None:
@@ -291,12 +321,23 @@ class BackupProtocol:
             return
         self._pulse.heard(now)
         match message:
+            case State(piece) if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._take_piece(link, piece)
+            case Kept() if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._inheritance.keep(message)
+            case Handover() if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._take_handover(message)
+            case Commit(generation) if self.state is BackupState.READY:
+                if generation != self.generation:
+                    raise ProtocolError(f"pair of generation {generation}, not {self.generation}")
+                self._automaton.fire(BackupTrigger.COMMITTED)
+                self._events.append(PeerJoined(link, self._primary, generation))
             case Entries(position, data):
                 end = self.mark.position + len(self._unmarked)
                 if position != end:
                     raise ProtocolError(f"log from position {position} where {end} is next")
                 self._unmarked += data
-            case Mark():
+            case Mark() if self._handed_over:
                 self._take_mark(message)
             case Released(channel, offset, wanted):
                 if channel not in self.console.outputs:
@@ -310,6 +351,8 @@ class BackupProtocol:
                 self._link = self._pulse = None
                 self._automaton.fire(BackupTrigger.GOODBYE)
                 self._events.append(Close(link, "primary left"))
+                if self.state is BackupState.ENDED:  # never had a machine
+                    self._events.append(Ended(message.reason, message.status))
                 self._look_at_mark()
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not for a backup to receive")
@@ -321,12 +364,34 @@ class BackupProtocol:
             raise ProtocolError(f"{type(message).__name__} before a greeting")
         if (why := misfit(self._hello(), message)) is not None:
             raise ProtocolError(why)
-        self._automaton.fire(BackupTrigger.ACCEPTED)
+        comes = self._needs_state
+        self._automaton.fire(BackupTrigger.STATE_COMES if comes else BackupTrigger.ACCEPTED)
+        self._handed_over = not comes
         self._pulse = Pulse(self._settings, now)
-        self.generation = message.generation
+        self.generation, self._primary = message.generation, message.node
+        self._identity = replace(
+            self._identity, run=message.run, image=message.image, config=message.config
+        )
         self.console.run = message.run
         self.console.announce(Role.BACKUP, self.generation)
-        self._events.append(PeerJoined(link, message.node, self.generation))
+        if not comes:
+            self._events.append(PeerJoined(link, message.node, self.generation))
+
+    def _take_piece(self, link: Link, piece: bytes) -> None:
+        self._events.append(FeedState(piece))
+        self._pieces += 1
+        # Not for each, or the primary's guest is interrupted each time.
+        if self._pieces - self._told_pieces >= max(self._settings.state_pieces_max // 4, 1):
+            self._told_pieces = self._pieces
+            self._events.append(Send(link, Taken(self._pieces)))
+
+    def _take_handover(self, given: Handover) -> None:
+        self._inheritance.enter(given)
+        self._handed_over = True
+        self.count, self.position = given.count, given.position
+        self.mark = self._told_mark = Mark(given.count, given.position)
+        self._told_executed = given.count
+        self._events.append(StateGiven(given.count, given.position, given.outputs))
 
     def _take_mark(self, mark: Mark) -> None:
         fresh = mark.position - self.mark.position
@@ -351,6 +416,9 @@ class BackupProtocol:
         if self.state is BackupState.JOINING:
             self._automaton.fire(BackupTrigger.REFUSED)
             self._events.append(Halt(HaltCause.REFUSED, detail or cause.value))
+        elif self.state in (BackupState.RECEIVING, BackupState.READY):
+            self._automaton.fire(BackupTrigger.PRIMARY_LOST)
+            self._events.append(Halt(HaltCause.UNPROTECTED, detail or cause.value))
         elif self.state is BackupState.FOLLOWING:
             self._events.append(PeerLost(cause, detail, self.count))
             self._automaton.fire(BackupTrigger.PRIMARY_LOST)

@@ -25,6 +25,9 @@ DATA_BYTES_MAX = 256 * 1024
 RUN_UNKNOWN = bytes(16)
 """The run id of somebody who has not taken part in any run yet."""
 
+HASH_UNKNOWN = bytes(32)
+"""Image and configuration of a backup that takes whatever machine it is sent."""
+
 DETAIL = Text(400)
 """A sentence for people."""
 
@@ -81,8 +84,10 @@ class Message:
 class Hello(Message):
     """First message of either side; the backup speaks first.
 
-    The primary's answer is its consent: from the moment it is sent the output
-    rule holds, and from the moment it is received the backup may go live.
+    To a backup that stands where the primary stands, the primary's answer is
+    its consent: from the moment it is sent the output rule holds, and from the
+    moment it is received the backup may go live. To a backup that needs state
+    it only says that state will come; the consent is COMMIT.
     """
 
     CODE: ClassVar[int] = 1
@@ -96,15 +101,20 @@ class Hello(Message):
     generation: GenerationField
     """Newest generation the sender knows of; 0 for none. Whoever knows of a newer one refuses."""
     image: HashField
-    """Hash of guest image and command line: the same start state on both sides."""
+    """Hash of guest image and command line: the same start state on both sides. HASH_UNKNOWN
+    from a backup that needs state and takes what comes."""
     config: HashField
-    """Hash of the machine's configuration: the same devices and memory on both sides."""
+    """Hash of the machine's configuration: the same devices and memory on both sides;
+    HASH_UNKNOWN as above."""
     engine: NameField
     """Build of the CPU engine: two builds may count or compute differently. Must be equal."""
     count: CountField
     """Where the sender's machine stands; both must stand at the same place."""
     position: PositionField
     """Log bytes that led there; both must have the same."""
+    needs_state: Annotated[bool, Flag()]
+    """Whether a backup has no machine yet: count and position are 0 and say nothing. False from
+    a primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +219,82 @@ class Diverged(Message):
     """Instruction at which the difference was seen."""
     detail: DetailField
     """What differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class State(Message):
+    """Primary to backup: the next piece of the machine's state, opaque here."""
+
+    CODE: ClassVar[int] = 9
+
+    piece: DataField
+    """Pieces arrive in the order they were made in; the last one makes the machine whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Message):
+    """Backup to primary: so many pieces are in my machine; send more."""
+
+    CODE: ClassVar[int] = 10
+
+    pieces: Annotated[int, Unsigned(8)]
+    """All since the greeting; only grows, at most what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Message):
+    """Primary to backup: output of the past that no endpoint has confirmed.
+
+    The backup's machine will not make it again; should the backup go live, it
+    is to be sent again all the same.
+    """
+
+    CODE: ClassVar[int] = 11
+
+    channel: ChannelField
+    """Which output stream."""
+    offset: OffsetField
+    """Place of the first byte; the first KEPT of a channel says where it begins, then no gap."""
+    data: DataField
+    """The bytes; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover(Message):
+    """Primary to backup: that was all; the machine stands here, and from here on there is log."""
+
+    CODE: ClassVar[int] = 12
+
+    count: CountField
+    """Where the machine that was sent stands."""
+    position: PositionField
+    """Log bytes that led there; ENTRIES go on from it."""
+    outputs: OffsetsField
+    """Everything each output stream had by then; the backup's own output follows it."""
+    inputs: OffsetsField
+    """Input that each stream's machine has taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Message):
+    """Backup to primary: I have made a machine of what you sent, and this is its digest."""
+
+    CODE: ClassVar[int] = 13
+
+    count: CountField
+    """Where it stands: the count of HANDOVER."""
+    digest: Annotated[bytes, Blob(64)]
+    """Must be that of the primary's machine at this count, or the two are no pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Message):
+    """Primary to backup: we are a pair; from here on you may go live."""
+
+    CODE: ClassVar[int] = 14
+
+    generation: GenerationField
+    """The one that the greeting named: the pair's right to run ends with it."""
 
 
 # --- console channel ---------------------------------------------------------------
@@ -317,6 +403,7 @@ class Fenced(Message):
 
 LOGGING_MESSAGES: tuple[type[Message], ...] = (
     Hello, Entries, Mark, Ack, Released, Heartbeat, Goodbye, Diverged,
+    State, Taken, Kept, Handover, Complete, Commit,
 )  # fmt: skip
 CONSOLE_MESSAGES: tuple[type[Message], ...] = (
     Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,

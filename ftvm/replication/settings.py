@@ -22,9 +22,10 @@ class Identity:
     run: bytes
     """16 bytes that tell this run from all others; RUN_UNKNOWN in a backup that joins any."""
     image: bytes
-    """32-byte hash of the guest image and its command line."""
+    """32-byte hash of the guest image and its command line; HASH_UNKNOWN in a backup that is sent
+    its machine, whatever it is."""
     config: bytes
-    """32-byte hash of the machine's configuration."""
+    """32-byte hash of the machine's configuration, or HASH_UNKNOWN."""
     engine: str
     """Build of the CPU engine."""
 
@@ -47,6 +48,9 @@ class Settings:
     """How long to wait after the store was out of reach."""
     log_unacknowledged_bytes_max: int = 1 << 20
     """Log bytes the backup has not acknowledged, beyond which the primary stops."""
+    state_pieces_max: int = 32
+    """Pieces of state on their way to a new backup: enough to keep a network busy, and what either
+    side may have to keep of them."""
     lag_count_max: InstructionCount = _LAG_COUNT_MAX
     """Instructions the backup may be behind, beyond which the primary stops; at a rate of some
     hundred millions a second this bounds the catching up at a failover to a fraction of one."""

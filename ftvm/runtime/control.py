@@ -14,7 +14,12 @@ from ftvm.errors import ProtocolError
 
 
 class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
-    """What a node is to be. Descriptors are listening sockets that it inherits."""
+    """What a node is to be. Descriptors are listening sockets that it inherits.
+
+    ``role`` is primary, backup (from the boot on) or recruit: a backup that is
+    sent its machine. ``logging_port`` is the primary's; of ``crashes`` the first
+    of each role is meant, primary being what a backup may become.
+    """
 
     name: str
     role: str
@@ -49,6 +54,28 @@ class Paired(msgspec.Struct, frozen=True, tag="paired"):
     """Primary and backup are in lockstep from here on."""
 
     count: int
+
+
+class Protected(msgspec.Struct, frozen=True, tag="protected"):
+    """This primary has sent its state to the backup `node`, which is complete: what it took."""
+
+    node: str
+    generation: int
+    count: int
+    bytes: int
+    rounds: int
+    pages: int
+    pause_ns: int
+    transfer_ns: int
+    total_ns: int
+
+
+class Unprotected(msgspec.Struct, frozen=True, tag="unprotected"):
+    """A transfer to a new backup came to nothing."""
+
+    node: str
+    cause: str
+    detail: str
 
 
 class PeerGone(msgspec.Struct, frozen=True, tag="peer gone"):
@@ -108,7 +135,18 @@ class Over(msgspec.Struct, frozen=True, tag="over"):
     detail: str
 
 
-Told = Ready | Paired | PeerGone | Refused | WentLive | WentAlone | Totals | Over
+Told = (
+    Ready
+    | Paired
+    | Protected
+    | Unprotected
+    | PeerGone
+    | Refused
+    | WentLive
+    | WentAlone
+    | Totals
+    | Over
+)
 ToNode = NodeConfig | Stop
 T = TypeVar("T")
 

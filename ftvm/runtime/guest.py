@@ -5,8 +5,6 @@ and says what the guest's end means.
 """
 
 import enum
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
-from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.crash import CrashPoint, die
 from ftvm.units import InstructionCount, Nanoseconds
 
 CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
@@ -54,17 +52,24 @@ def now_ns() -> Nanoseconds:
     return Nanoseconds(time.monotonic_ns())
 
 
-class Guest:
-    """A machine with an image in it."""
+def boot(image: bytes, name: str, append: str, config: MachineConfig) -> Machine:
+    """Return a machine with an image in it; ImageError says why it cannot be booted."""
+    machine = Machine(config)
+    machine.boot(load(image, config.memory_bytes, append, name))
+    return machine
 
-    def __init__(
-        self, image: bytes, name: str, append: str, config: MachineConfig, wake: int
-    ) -> None:
-        self.machine = Machine(config)
-        self.machine.boot(load(image, config.memory_bytes, append, name))
+
+class Guest:
+    """A machine that runs; a readable descriptor `wake` ends its runs early.
+
+    ``output_bytes`` is what it has put out since its boot.
+    """
+
+    def __init__(self, machine: Machine, wake: int, output_bytes: int = 0) -> None:
+        self.machine = machine
         self.machine.cpu.set_wake(wake)
         self.end: tuple[End, int] | None = None
-        self.output_bytes = 0
+        self.output_bytes = output_bytes
         self._crash: CrashPoint | None = None
         self._began_ns: Nanoseconds | None = None
         self._halted = False
@@ -102,9 +107,9 @@ class Guest:
             "output": self.output_bytes,
             "entry": self.machine.cpu.log_entries,
             "time": now_ns() - (self._began_ns or now_ns()),
-        }[crash.kind]
+        }.get(crash.kind, -1)
         if reached >= crash.value:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
 
     # --- running ---
 

@@ -15,9 +15,9 @@ from collections import deque
 from pathlib import Path
 
 from ftvm import __version__
-from ftvm.errors import DivergenceError, FtvmError
+from ftvm.errors import DivergenceError, FtvmError, StateError
 from ftvm.machine.cpu import FOREVER
-from ftvm.machine.machine import CONSOLE, MachineConfig
+from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
 from ftvm.machine.plain import encode_plain
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
@@ -27,21 +27,26 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    FeedState,
     GenerationWon,
     GoLive,
     Halt,
     InputArrived,
     PeerJoined,
     PeerLost,
+    ProtectionFailed,
     Send,
+    StateGiven,
+    StateWanted,
 )
 from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control, security
-from ftvm.runtime.crash import parse_crash_point
-from ftvm.runtime.guest import Guest, now_ns, pack_end, read_image
+from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
+from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.refusals import RefusalLog
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import open_store
@@ -75,36 +80,48 @@ class Node:
         self.config = config
         self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
         self._refusals = RefusalLog()
+        self._crashes = [parse_crash_point(text) for text in config.crashes]
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path))
-        self._guest = Guest(
-            image, config.image_name, config.append, machine, self._transport.descriptor
-        )
         identity = identity_of(config, image, machine)
         self._store = StoreAsker(open_store(config.store_url, identity.run))
         self._settings = Settings()
         self._protocol: PrimaryProtocol | BackupProtocol
-        if config.role == "primary":
-            self._protocol = PrimaryProtocol(identity, self._settings)
-            self._guest.machine.record()
+        self._held_guest: Guest | None = None
+        self._protector: Protector | None = None
+        self._recruit = Recruit(machine, self._crash_of("backup"))
+        if config.role == "recruit":
+            self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
-            self._protocol = BackupProtocol(identity, self._settings)
-            self._guest.machine.replay()
-        self._crashes = [parse_crash_point(text) for text in config.crashes]
-        self._arm("primary" if config.role == "primary" else "backup", 0)
+            booted = boot(image, config.image_name, config.append, machine)
+            if config.role == "primary":
+                self._protocol = PrimaryProtocol(identity, self._settings)
+                booted.record()
+            else:
+                self._protocol = BackupProtocol(identity, self._settings)
+                booted.replay()
+            self._hold(booted, 0, config.role)
         self._inputs: deque[InputArrived] = deque()
         self._log = bytearray()
         self._fed = 0
         self._lost_ns = self._drained_ns = Nanoseconds(0)
         self._held_max = 0
         self._ended_told = False
-        self._has_console = False
+        self._has_console = self._takes_backups = False
+        self._live_generation = 0
         self._over: control.Over | None = None
 
-    def _arm(self, role: str, index: int) -> None:
-        crashes = [crash for crash in self._crashes if crash.role == role]
-        crash = crashes[index] if index < len(crashes) else None
-        self._guest.arm(crash)
+    def _crash_of(self, role: str) -> CrashPoint | None:
+        return next((crash for crash in self._crashes if crash.role == role), None)
+
+    def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
+        self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
+        self._held_guest.arm(self._crash_of(role))
+
+    @property
+    def _guest(self) -> Guest:
+        assert self._held_guest is not None  # nothing runs before there is something to run
+        return self._held_guest
 
     # --- the loop ---
 
@@ -122,10 +139,13 @@ class Node:
             self._hear()
             self._protocol.tick(now_ns())
             self._act()
-            if self._over is None and self._sleep_ns() == 0:
+            if self._over is None and self._guest_due():
                 self._run_guest()
                 self._act()
-        self._tell(self._totals())
+            if self._over is None and self._can_pump():
+                self._pump()
+        if self._held_guest is not None:
+            self._tell(self._totals())
         self._tell(self._over)
         self._farewell()
 
@@ -133,9 +153,16 @@ class Node:
         self._accept("console", self.config.console_descriptor)
         self._transport.watch(sys.stdin.fileno(), self._commanded)
         self._transport.watch(self._store.descriptor, self._store_answered)
+        if isinstance(self._protocol, BackupProtocol):
+            self._accept_backups()  # to turn away whoever calls before it is live
 
     def _accept(self, name: str, descriptor: int) -> None:
         self._transport.accept_from(socket.socket(fileno=descriptor), name)
+
+    def _accept_backups(self) -> None:
+        if not self._takes_backups and self.config.logging_descriptor >= 0:
+            self._takes_backups = True
+            self._accept("logging", self.config.logging_descriptor)
 
     def _hear(self) -> None:
         now = now_ns()
@@ -160,26 +187,31 @@ class Node:
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
-        moments = [
-            moment
-            for moment in (
-                self._protocol.deadline(),
-                self._guest_moment(),
-                self._guest.crash_deadline(),
-            )
-            if moment is not None
-        ]
+        if self._can_pump():
+            return 0
+        times = [self._protocol.deadline(), self._guest_moment(), self._crash_moment()]
+        moments = [moment for moment in times if moment is not None]
         forever = 3_600_000_000_000
         return max(0, min(min(moments, default=now_ns() + forever) - now_ns(), forever))
+
+    def _guest_due(self) -> bool:
+        times = (self._guest_moment(), self._crash_moment())
+        return any(moment is not None and moment <= now_ns() for moment in times)
+
+    def _crash_moment(self) -> Nanoseconds | None:
+        return None if self._held_guest is None else self._held_guest.crash_deadline()
 
     def _guest_moment(self) -> Nanoseconds | None:
         if isinstance(self._protocol, BackupProtocol):
             return Nanoseconds(0) if self._protocol.runnable else None
         if not (self._protocol.runnable and self._has_console):
             return None  # without a console to tell, a guest's end would be lost
+        wake_at = self._guest.wake_at()
         if self._inputs and self._guest.wants_input:
-            return Nanoseconds(0)
-        return self._guest.wake_at()
+            wake_at = Nanoseconds(0)
+        if wake_at is None or self._protector is None:
+            return wake_at
+        return max(wake_at, self._protector.turn_at)
 
     # --- the guest ---
 
@@ -194,8 +226,9 @@ class Node:
         while self._inputs and guest.wants_input:
             self._give_input(protocol, self._inputs.popleft())
         limit = protocol.run_limit
+        turn = FOREVER if self._protector is None else self._protector.begin_turn()
         deadline = Nanoseconds(now + MARK_INTERVAL_NS)
-        outputs = guest.run(FOREVER if limit is None else limit, deadline)
+        outputs = guest.run(turn if limit is None else min(limit, turn), deadline)
         now = now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
@@ -240,6 +273,50 @@ class Node:
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
         protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
 
+    # --- the guest's state, for a new backup ---
+
+    def _can_pump(self) -> bool:
+        protocol = self._protocol
+        waits = self._protector is not None and isinstance(protocol, PrimaryProtocol)
+        return waits and protocol.state_room > 0  # type: ignore[union-attr]
+
+    def _pump(self) -> None:
+        protocol, protector = self._protocol, self._protector
+        assert isinstance(protocol, PrimaryProtocol)
+        assert protector is not None
+        was_last = protector.pump(protocol)
+        self._act()
+        if was_last:
+            protector.sent()
+
+    def _joined(self, generation: int) -> None:
+        if self._protector is not None:
+            self._tell(self._protector.report(generation))
+            self._protector = None
+        self._tell(control.Paired(self._guest.machine.count))
+
+    def _failed(self, failure: ProtectionFailed) -> None:
+        assert self._protector is not None
+        if self._guest.end is None:  # else nobody needs a backup any more
+            self._tell(self._protector.failure(failure.cause.value, failure.detail))
+        self._protector = None
+
+    def _feed_state(self, protocol: BackupProtocol, piece: bytes) -> None:
+        try:
+            self._recruit.feed(piece)
+        except StateError as error:
+            protocol.diverged(protocol.count, str(error))
+
+    def _take_machine(self, protocol: BackupProtocol, given: StateGiven) -> None:
+        try:
+            machine = self._recruit.complete(given)
+        except StateError as error:
+            protocol.diverged(given.count, str(error))
+            return
+        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], "backup")
+        self._fed = given.position
+        protocol.state_complete(machine.state_digest())
+
     # --- what the protocol asks for ---
 
     def _act(self) -> None:
@@ -265,8 +342,16 @@ class Node:
                 self._won(event)
             case GoLive():
                 self._go_live(event)
-            case PeerJoined():
-                self._tell(control.Paired(self._guest.machine.count))
+            case StateWanted(_, node):
+                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+            case ProtectionFailed():
+                self._failed(event)
+            case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
+                self._feed_state(self._protocol, piece)
+            case StateGiven() if isinstance(self._protocol, BackupProtocol):
+                self._take_machine(self._protocol, event)
+            case PeerJoined(_, _, generation):
+                self._joined(generation)
             case PeerLost(cause, detail, count):
                 self._lost_ns = now_ns()
                 self._tell(control.PeerGone(cause.value, detail, count, self._lost_ns))
@@ -289,12 +374,10 @@ class Node:
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
-        if won.generation == 1 and self.config.logging_descriptor >= 0:
-            # Before, a backup would be refused; so long it waits in the listener's queue.
-            self._accept("logging", self.config.logging_descriptor)
+        self._accept_backups()  # before, the first one would be refused, so it waits in the queue
         if self.config.solo and protocol.state is PrimaryState.AWAITING:
             protocol.run_alone()
-        if self._lost_ns and self.config.role == "primary":
+        if self._lost_ns and won.generation != self._live_generation:
             self._tell(
                 control.WentAlone(
                     won.generation, self._guest.machine.count, self._lost_ns, now_ns()
@@ -308,8 +391,9 @@ class Node:
         entries = cpu.log_entries
         held_bytes = self._protocol.unconfirmed_bytes
         self._guest.go_live()
+        self._live_generation = event.generation
         self._protocol = self._protocol.promote()
-        self._arm("primary", event.generation - 1)
+        self._guest.arm(self._crash_of("primary"))
         self._tell(
             control.WentLive(
                 generation=event.generation,

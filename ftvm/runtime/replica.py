@@ -18,17 +18,23 @@ _LINE_BYTES_MAX = 1 << 16
 class Replica:
     """One node process and what it has told so far."""
 
-    def __init__(self, name: str, role: str) -> None:
+    def __init__(self, name: str, role: str, follows: str = "") -> None:
         self.name = name
+        self.follows = follows
+        """Name of the primary whose backup it is, or was when that died."""
         self.role = role
         """What it is now: a backup that goes live becomes the primary."""
+        self.was_recruit = False
+        """Whether it began without a machine."""
+        self.crashes: tuple[str, ...] = ()
+        """At most one crash point for each role that it may come to have."""
         self.link: Link | None = None
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
-        self.console_port = 0
+        self.console_port = self.logging_port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = b""
 
@@ -38,6 +44,7 @@ class Replica:
         """Start the process; it inherits the listening sockets, which are closed here."""
         sockets = [console] if logging is None else [console, logging]
         self.console_port = console.getsockname()[1]
+        self.logging_port = 0 if logging is None else logging.getsockname()[1]
         try:
             self._process = subprocess.Popen(
                 # -P: whatever lies in the working directory is not ours to import.
@@ -110,6 +117,12 @@ class Replica:
         if status < 0:
             return f"killed by {signal.Signals(-status).name}"
         return f"exit status {status}"
+
+    def crash_of(self, status: str) -> str:
+        """Return the crash point that it died of, if that is how it ended; else nothing."""
+        if status != "killed by SIGKILL" or self.killed_ns:
+            return ""
+        return next((crash for crash in self.crashes if crash.startswith(f"{self.role}@")), "")
 
     def _write(self, line: bytes) -> None:
         assert self.process.stdin is not None

@@ -48,10 +48,38 @@ class BackupLoss(msgspec.Struct, frozen=True, kw_only=True):
     """A primary lost its backup and won the right to go on alone."""
 
     generation: int
+    backup: str
     cause: str
     detail: str
     instruction: int
     arbitrate_ns: int
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """A primary that was alone sent its state to a new backup, and was protected again.
+
+    ``instruction``: where the pair came about. ``bytes`` and ``pages`` were sent
+    in ``rounds`` while the guest ran, and what was left while it stood still for
+    ``pause_ns``. ``total_ns``: from the new backup's greeting to the pair.
+    """
+
+    generation: int
+    backup: str
+    instruction: int
+    rounds: int
+    pages: int
+    bytes: int
+    pause_ns: int
+    transfer_ns: int
+    total_ns: int
+
+
+class ProtectionFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A new backup was lost before it was one; the primary did not notice."""
+
+    backup: str
+    cause: str
+    detail: str
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +90,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     status: str
     after_ns: int
+    crash: str
+    """The crash point that it died of; empty if of something else."""
 
 
 class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +125,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     log: LogTotals
     failovers: list[Failover]
     backup_losses: list[BackupLoss]
+    protections: list[Protection]
+    protection_failures: list[ProtectionFailure]
     deaths: list[Death]
     divergences: list[str]
     contradictions: list[str]

@@ -3,13 +3,13 @@
 The supervisor holds the console endpoint, which makes output and input exactly
 once over any failover. It takes no part in the protocol between the replicas:
 they find out about each other's death by themselves, and arbitrate by the store.
+When a primary is alone, the supervisor starts a new backup for it.
 
 Whoever uses it calls `poll` in a loop, gives input by `write` as far as `room`
 goes, gets output by the callback, and asks `finished` and `report`.
 """
 
 import secrets
-import socket
 import tempfile
 import time
 from collections import deque
@@ -38,6 +38,8 @@ from ftvm.runtime.report import (
     Failover,
     FailoverTimes,
     LogTotals,
+    Protection,
+    ProtectionFailure,
     RunReport,
 )
 from ftvm.runtime.transport import Received, Refused, Transport, listen
@@ -45,6 +47,8 @@ from ftvm.units import Nanoseconds
 
 _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
+_RECRUITS_MAX = 5
+"""New backups in a row that may fail before the guest is left unprotected."""
 _STORE_BYTES = 1 << 16
 _REFUSALS_MAX = 100
 
@@ -92,11 +96,20 @@ class Supervisor:
         self._live_names: list[str] = []
         self._attached_ns: dict[int, int] = {}
         self._backup_losses: list[BackupLoss] = []
+        self._protections: list[Protection] = []
+        self._protection_failures: list[ProtectionFailure] = []
+        self._backup_of: dict[str, str] = {}
+        """The newest backup of each primary, by their names."""
+        self._alone: Replica | None = None
+        """The primary that has no backup, if the guest runs alone."""
+        self._recruit: Replica | None = None
+        """The new backup that is on its way."""
+        self._recruits_failed = 0
         self._deaths: list[Death] = []
         self._divergences: list[str] = []
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
-        """What is to be told of strangers; whoever tells it takes it out."""
+        """What is to be told, mostly of strangers; whoever tells it takes it out."""
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -112,18 +125,19 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the replicas; raises HostError if the host refuses."""
-        logging = None if self._spec.solo else listen()
-        logging_port = 0 if logging is None else logging.getsockname()[1]
-        self._start_replica("a", "primary", logging_port, logging)
+        primary = self._start_replica("primary", None)
         if not self._spec.solo:
-            self._start_replica("b", "backup", logging_port, None)
+            backup = self._start_replica("backup", primary)
+            self._backup_of[primary.name] = backup.name
 
-    def _start_replica(
-        self, name: str, role: str, logging_port: int, logging: socket.socket | None
-    ) -> None:
+    def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
+        logging = None if spec.solo else listen()
         console = listen()
-        replica = Replica(name, role)
+        name = _name_of(len(self.replicas))
+        replica = (
+            Replica(name, "primary") if primary is None else Replica(name, "backup", primary.name)
+        )
         config = control.NodeConfig(
             name=name,
             role=role,
@@ -137,13 +151,36 @@ class Supervisor:
             store_url=spec.store_url or self._directory.name + "/store",
             console_descriptor=console.fileno(),
             logging_descriptor=-1 if logging is None else logging.fileno(),
-            logging_port=logging_port,
-            crashes=tuple(str(crash) for crash in spec.crashes),
+            logging_port=0 if primary is None else primary.logging_port,
+            crashes=self._crashes_of(primary is None),
             key=self._key.hex(),
         )
+        replica.was_recruit = role == "recruit"
+        replica.crashes = config.crashes
         replica.start(config, console, logging)
         self.replicas.append(replica)
         self.transport.watch(replica.stdout, lambda: self._hear(replica))
+        return replica
+
+    def _crashes_of(self, is_first: bool) -> tuple[str, ...]:
+        """The crash points of the next replica, in each role that it may come to have."""
+        backups = len(self.replicas) - 1
+        primaries = 0 if is_first else len(self._live) + 1
+        points = [("primary", primaries)] + ([] if is_first else [("backup", backups)])
+        crashes = []
+        for role, index in points:
+            mine = [str(crash) for crash in self._spec.crashes if crash.role == role]
+            crashes += mine[index : index + 1]
+        return tuple(crashes)
+
+    def _protect(self) -> None:
+        """Start a new backup for a primary that is alone."""
+        primary = self._alone
+        if primary is None or not primary.alive or self._recruit is not None:
+            return
+        if self._exit or self._stopped or self._recruits_failed > _RECRUITS_MAX:
+            return
+        self._recruit = self._start_replica("recruit", primary)
 
     # --- what the caller does ---
 
@@ -161,6 +198,7 @@ class Supervisor:
             else:
                 self._endpoint.closed(happening.link)
             self._act()
+        self._protect()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
             raise lost(self._why_lost())
@@ -205,12 +243,20 @@ class Supervisor:
 
     def replica(self, role: str) -> Replica | None:
         """The living replica that has a role now, if there is one."""
-        return next((r for r in self.replicas if r.alive and r.role == role), None)
+        newest = reversed(self.replicas)  # an old primary may be paused, and not know
+        return next((r for r in newest if r.alive and r.role == role), None)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the guest can lose a replica now, as far as has been heard."""
+        return self._joined and self._alone is None
 
     # --- what happens ---
 
     def _part(self) -> None:
         self._parting_ns = self._parting_ns or now_ns() + _PARTING_NS
+        if self._recruit is not None and self._recruit.alive:
+            self._recruit.kill()  # it has nothing that anybody needs any more
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
@@ -252,13 +298,16 @@ class Supervisor:
                 self._gone[replica.name] = told
             case control.WentLive():
                 replica.role = "primary"
+                self._alone = replica
                 self._live.append(told)
                 self._live_names.append(replica.name)
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
+                self._alone = replica
                 self._backup_losses.append(
                     BackupLoss(
                         generation=generation,
+                        backup=self._backup_of.get(replica.name, ""),
                         cause=gone.cause,
                         detail=gone.detail,
                         instruction=count,
@@ -277,11 +326,32 @@ class Supervisor:
                     self.changes += 1
             case control.Paired():
                 self._joined = True
+                if replica is self._alone:
+                    self._alone = self._recruit = None
+                    self._recruits_failed = 0
+            case control.Protected():
+                self._backup_of[replica.name] = told.node
+                self._protections.append(_protection(told))
+                self.changes += 1
+            case control.Unprotected(node, cause, detail):
+                self._protection_failures.append(
+                    ProtectionFailure(backup=node, cause=cause, detail=detail)
+                )
+                self.changes += 1
 
     def _buried(self, replica: Replica) -> None:
         self.transport.unwatch(replica.stdout)
         replica.dead_ns = now_ns()
         status = replica.reap()
+        if replica is self._recruit:
+            self._recruit = None
+            self._recruits_failed += 1
+            if replica.killed_ns and self._parting_ns:
+                return
+            if self._recruits_failed > _RECRUITS_MAX:
+                self.refusals.append(
+                    f"{self._recruits_failed} new backups in a row failed: the guest stays alone"
+                )
         if status != "exit status 0":
             self._deaths.append(
                 Death(
@@ -290,6 +360,7 @@ class Supervisor:
                     pid=replica.pid,
                     status=status,
                     after_ns=replica.dead_ns - self._start_ns,
+                    crash=replica.crash_of(status),
                 )
             )
             self.changes += 1
@@ -300,16 +371,24 @@ class Supervisor:
         reasons = [
             f"{replica.role} {replica.name}: {replica.over.detail or replica.over.cause}"
             for replica in self.replicas
-            if replica.over is not None and replica.over.cause
+            if replica.over is not None and replica.over.cause and not replica.was_recruit
         ]
-        deaths = [f"{death.role} {death.node} {death.status}" for death in self._deaths]
+        needless = {r.name for r in self.replicas if r.was_recruit and r.over is not None}
+        deaths = [
+            f"{death.role} {death.node} {death.status}"
+            for death in self._deaths
+            if death.node not in needless
+        ]
         return "; ".join(reasons or deaths) or "the replicas are gone"
 
     # --- the report ---
 
     def report(self) -> RunReport:
         """What the run came to; of a lost guest, too."""
-        totals = [r.totals for r in self.replicas if r.totals is not None]
+        told = [r for r in self.replicas if r.totals is not None]
+        # A replica that was fenced off or found different has nothing to say of the end.
+        right = [r for r in told if r.over is not None and not r.over.cause] or told
+        totals = [r.totals for r in right if r.totals is not None]
         last = max(totals, key=lambda t: t.count, default=None)
         end, status = "lost", LostGuestError.exit_status
         if self._exit is not None:
@@ -338,6 +417,8 @@ class Supervisor:
             ),
             failovers=self._failovers(),
             backup_losses=self._backup_losses,
+            protections=self._protections,
+            protection_failures=self._protection_failures,
             deaths=self._deaths,
             divergences=self._divergences,
             contradictions=self._contradictions,
@@ -353,7 +434,8 @@ class Supervisor:
         failovers = []
         for live, name in zip(self._live, self._live_names, strict=True):
             gone = self._gone[name]
-            dead = [d for d in self._deaths if d.node != name]
+            follows = next(r.follows for r in self.replicas if r.name == name)
+            dead = [d for d in self._deaths if d.node == follows]
             died_ns = min([live.lost_ns, *(self._died_ns(death) for death in dead)])
             attached_ns = max(self._attached_ns.get(live.generation, live.live_ns), live.live_ns)
             failovers.append(
@@ -378,6 +460,26 @@ class Supervisor:
                 )
             )
         return failovers
+
+
+def _name_of(index: int) -> str:
+    """Return a name that no other replica of the run has: a to z, a2 to z2 and so on."""
+    turn, letter = divmod(index, 26)
+    return chr(ord("a") + letter) + (str(turn + 1) if turn else "")
+
+
+def _protection(told: control.Protected) -> Protection:
+    return Protection(
+        generation=told.generation,
+        backup=told.node,
+        instruction=told.count,
+        rounds=told.rounds,
+        pages=told.pages,
+        bytes=told.bytes,
+        pause_ns=told.pause_ns,
+        transfer_ns=told.transfer_ns,
+        total_ns=told.total_ns,
+    )
 
 
 def _make_directory() -> tempfile.TemporaryDirectory[str]:

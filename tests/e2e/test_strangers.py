@@ -106,7 +106,7 @@ def test_strangers_call_while_a_replica_dies(session: Callable[..., Session], ro
     run = session(f"{role}@output:19")
     run.until_output(len(b"counter: ready\n"))
     ports = [port for r in run.supervisor.replicas for port in listening_ports(r.pid)]
-    assert len(ports) == 3  # two consoles, one logging channel
+    assert len(ports) == 4  # of each, for a console and for a backup
     strangers = Strangers(ports)
     strangers.start()
     try:

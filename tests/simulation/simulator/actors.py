@@ -1,6 +1,7 @@
 """Nodes and console of the simulation: the real protocol objects and what they need around them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ftvm.replication.arbitration import Outcome
@@ -14,13 +15,18 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    FeedState,
     GoLive,
     GuestExited,
     Halt,
     InputArrived,
     Link,
     OutputAccepted,
+    PeerJoined,
+    ProtectionFailed,
     Send,
+    StateGiven,
+    StateWanted,
     step_name,
 )
 from ftvm.replication.messages import CONSOLE
@@ -30,9 +36,19 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 from .guest import DivergedError, ModelGuest
 from .network import MILLISECOND
+from .transfer import ModelReceiver, ModelSender
 
 if TYPE_CHECKING:
     from .world import World
+
+
+@dataclass
+class _Strike:
+    """Something that is to happen in between two steps of a node."""
+
+    step: str
+    number: int
+    strike: Callable[[], None]
 
 
 class Node:
@@ -48,15 +64,20 @@ class Node:
         self.stuck = False
         self.halted: Halt | None = None
         self.ended: Ended | None = None
-        self.was_paired = False
+        self.exposed_at: int | None = None
+        """Since when its guest has run without a backup."""
+        self.protections = 0
         self.events_done = 0
-        self.crash_at_event = 0
-        self.crash_silently = False
+        self._strikes: list[_Strike] = []
         self._clock_offset = world.random.randrange(10**12)
         self._clock_rate = world.random.uniform(0.9, 1.1)
         self._paused_until = 0
         self._inbox: list[Callable[[], None]] = []
         self._input = bytearray()
+        self._sender: ModelSender | None = None
+        self._receiver = ModelReceiver()
+        self._recruit = ""
+        self._received: ModelGuest | None = None
         self._reported = 0
         self._exit_reported = False
 
@@ -85,6 +106,10 @@ class Node:
             self.world.tell(f"{self.name} crashes" + (", silently" if silently else ""))
             self.alive = False
             self.world.network.crash(self.name, silently=silently)
+
+    def strike_at(self, step: str, number: int, strike: Callable[[], None]) -> None:
+        """Let something befall it, or others, right before its `number`-th step of that name."""
+        self._strikes.append(_Strike(step, number, strike))
 
     def pause(self, span_ns: int) -> None:
         self.world.tell(f"{self.name} stops for {span_ns / MILLISECOND:.0f} ms")
@@ -129,6 +154,10 @@ class Node:
                 else:
                     self._follow(self.protocol)
                 self.act()
+            if self.running and isinstance(self.protocol, PrimaryProtocol):
+                self._give_state(self.protocol)
+                self.act()
+                self.world.check_protected(self)
         world.clock.after(world.random.uniform(0.5, 5) * MILLISECOND, self.turn)
 
     def _compute(self, primary: PrimaryProtocol) -> None:
@@ -151,6 +180,38 @@ class Node:
             self._exit_reported = True
             digest = guest.digest().to_bytes(4, "big")
             primary.exited(InstructionCount(guest.count), guest.status, digest, self.now)
+
+    def _give_state(self, primary: PrimaryProtocol) -> None:
+        """Send some of the guest's state to a new backup, and at last the rest of it."""
+        for _ in range(self.world.random.randint(1, 6)):
+            if self._sender is None or not primary.state_room:
+                return
+            piece = self._sender.next_piece()
+            if piece is not None:
+                primary.send_state(piece, self.now)
+                continue
+            pieces = self._sender.finish()
+            self._report_log(len(self.guest.log))
+            self.world.pasts[self._recruit] = self.guest.past()
+            digest = self.guest.digest().to_bytes(4, "big")
+            primary.hand_over(pieces, digest, self.now)
+            self._sender = None
+            return
+        self._report_log(len(self.guest.log))
+
+    def _take_piece(self, backup: BackupProtocol, piece: bytes) -> None:
+        past = self.world.pasts.get(self.name) or self.guest.past()
+        try:
+            self._received = self._receiver.feed(piece, past)
+        except DivergedError as error:
+            backup.diverged(backup.count, str(error))
+
+    def _take_guest(self, backup: BackupProtocol, given: StateGiven) -> None:
+        if self._received is None or self._received.count != given.count:
+            backup.diverged(given.count, "the state is not whole")
+            return
+        self.guest = self._received
+        backup.state_complete(self.guest.digest().to_bytes(4, "big"))
 
     def _follow(self, backup: BackupProtocol) -> None:
         guest = self.guest
@@ -192,11 +253,14 @@ class Node:
         """Do what the protocol asks; between any two things it may crash."""
         while self.running and (event := self.protocol.next_event()) is not None:
             self.events_done += 1
-            if self.events_done == self.crash_at_event:
-                self.world.tell(f"{self.name} is about to {step_name(event)}")
-                self.crash(silently=self.crash_silently)
-                return
-            self._perform(event)
+            for strike in self._strikes:
+                strike.number -= strike.step in ("", step_name(event))
+                if strike.number == 0:
+                    strike.number = -1
+                    self.world.tell(f"{self.name} is about to {step_name(event)}")
+                    strike.strike()
+            if self.alive:
+                self._perform(event)
 
     def _perform(self, event: Event) -> None:
         world = self.world
@@ -223,6 +287,19 @@ class Node:
                 self.guest.go_live(self.draw)
                 self._reported = len(self.guest.log)
                 self.protocol = self.protocol.promote()
+                self.protocol.__class__ = world.build.primary  # has the same bugs as the first
+            case StateWanted(_, node):
+                self._sender = world.build.sender(self.guest)
+                self._recruit = node
+                self._report_log(len(self.guest.log))
+            case ProtectionFailed():
+                self._sender = None
+            case PeerJoined(_, node) if isinstance(self.protocol, PrimaryProtocol):
+                self.protections += node == self._recruit
+            case FeedState(piece) if isinstance(self.protocol, BackupProtocol):
+                self._take_piece(self.protocol, piece)
+            case StateGiven() if isinstance(self.protocol, BackupProtocol):
+                self._take_guest(self.protocol, event)
             case InputArrived(_, _, data):
                 self._input += data
             case Halt():
@@ -249,7 +326,7 @@ class Console:
         self._dials = 0
 
     def dial(self, node: Node) -> None:
-        if not node.running or self._dials > 60:
+        if not node.running or self._dials > 300:
             return
         self._dials += 1
         link = self.world.network.connect(self, node)
@@ -259,14 +336,15 @@ class Console:
         self._act()
 
     def type_some(self) -> None:
-        random = self.world.random
+        random, world = self.world.random, self.world
+        keys = len(self.script) - (world.clock.now < world.quits_at)
         if self.exit is None and len(self.typed) < len(self.script):
-            size = min(random.randint(1, 4), self.endpoint.room())
+            size = min(random.randint(1, 4), self.endpoint.room(), keys - len(self.typed))
             data = self.script[len(self.typed) : len(self.typed) + size]
             self.typed += data
             self.endpoint.write(data)
             self._act()
-            self.world.clock.after(random.uniform(1, 30) * MILLISECOND, self.type_some)
+            world.clock.after(random.uniform(1, 30) * MILLISECOND, self.type_some)
 
     def on_bytes(self, link: Link, data: bytes) -> None:
         self.endpoint.receive(link, data)

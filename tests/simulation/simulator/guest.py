@@ -3,22 +3,33 @@
 It keeps a number and adds 1 for each `i`; every answer carries a byte of
 randomness, it ticks on its own, echoes input the moment it arrives (an output
 made by an event, not by an instruction), and sleeps until an event wakes it
-(so that events fall on a count where a mark was sent already). Whatever it
-puts out depends on all of its past: two runs that differ anywhere soon differ
-in their output.
+(so that events fall on a count where a mark was sent already). It has a few
+pages of memory that it writes to and reads from. Whatever it puts out depends
+on all of its past: two runs that differ anywhere soon differ in their output.
 """
 
 import struct
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 MASK = 0xFFFFFFFF
 EVENT = struct.Struct(">cI")
 DIGEST_EVERY = 32
+PAGES = 10
 
 
 class DivergedError(Exception):
     """The log does not fit the machine."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the oracle knows of how a guest came about; no replica is told of it."""
+
+    log: bytes
+    output: bytes
+    taken: bytes
 
 
 class ModelGuest:
@@ -38,6 +49,9 @@ class ModelGuest:
         """Output since last looked at: count, log position, bytes."""
         self.took: list[tuple[int, int, int]] = []
         """Input taken since last looked at: offset, count, log position."""
+        self.pages = [0] * PAGES
+        self.dirty: set[int] = set()
+        """Pages written since a transfer last looked."""
         self._mix = 1
         self._fifo: deque[int] = deque()
         self._printing: deque[int] = deque()
@@ -53,7 +67,7 @@ class ModelGuest:
         while self.count < limit and not self.asleep and self.status is None:
             self._step()
             if self.count % DIGEST_EVERY == 0:
-                self._append(EVENT.pack(b"D", self.count) + struct.pack(">I", self.digest()))
+                self.checkpoint()
 
     def inject(self, data: bytes) -> None:
         self._append(EVENT.pack(b"I", self.count) + bytes([len(data)]) + data)
@@ -64,6 +78,28 @@ class ModelGuest:
         value = self.draw()
         self._append(EVENT.pack(b"T", self.count) + bytes([value]))
         self._apply_timer(value)
+
+    def checkpoint(self) -> None:
+        self._append(EVENT.pack(b"D", self.count) + struct.pack(">I", self.digest()))
+
+    # --- the state, without pages and without what is there for the oracle only ------
+
+    def registers(self) -> list[object]:
+        return [
+            self.count, self.number, self.asleep, self.used, self._mix,
+            list(self._fifo), list(self._printing),
+        ]  # fmt: skip
+
+    def past(self) -> Past:
+        return Past(bytes(self.log), bytes(self.output), bytes(self.taken))
+
+    def resume(self, registers: list[object], pages: list[int], past: Past) -> None:
+        """Begin with a state and what led to it."""
+        self.count, self.number, self.asleep, self.used, self._mix, fifo, printing = registers  # type: ignore[assignment]
+        self._fifo, self._printing = deque(fifo), deque(printing)  # type: ignore[call-overload]
+        self.pages = pages
+        self.log, self.output = bytearray(past.log), bytearray(past.output)
+        self.taken = bytearray(past.taken)
 
     # --- replay ----------------------------------------------------------------------
 
@@ -109,13 +145,17 @@ class ModelGuest:
     def digest(self) -> int:
         state = (self._mix, self.number, len(self.output), len(self.taken), self.asleep)
         total = 0
-        for part in (*state, *self._fifo, *self._printing):
+        for part in (*state, *self._fifo, *self._printing, *self.pages):
             total = (total * 31 + part + 1) & MASK
         return total
 
     def _step(self) -> None:
         self.count += 1
         self._mix = (self._mix * 1103515245 + 12345 + self.number) & MASK
+        page = (self._mix >> 9) % PAGES
+        self.pages[page] = (self.pages[page] * 33 + self.count) & MASK
+        self.dirty.add(page)
+        self._mix ^= self.pages[(self._mix >> 17) % PAGES] >> 5
         if self._printing:
             self._put(bytes([self._printing.popleft()]))
         elif self._fifo:

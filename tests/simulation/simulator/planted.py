@@ -1,12 +1,17 @@
 """Bugs put in on purpose, each the kind a hurried change could make; the oracle must see each."""
 
+import json
+
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send
-from ftvm.replication.messages import Ack, Mark, Released
+from ftvm.replication.messages import Ack, Commit, Complete, Handover, Mark, Message, Released
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.units import Generation, InstructionCount, LogPosition
+from ftvm.replication.protection import Inheritance
+from ftvm.replication.states import BackupTrigger, PrimaryState, PrimaryTrigger
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
 from .store import ObligingStore
+from .transfer import ModelSender
 from .world import Build
 
 
@@ -32,9 +37,8 @@ class TakesReleasedForConfirmed(PrimaryProtocol):
 
     def _tell_released(self) -> None:
         for channel, stream in self.console.outputs.items():
-            if self._backup is not None:
-                told = Released(channel, stream.released, stream.wanted)
-                self._events.append(Send(self._backup.link, told))
+            if self._backup is not None and self._shares_log:
+                self._backup.send(Released(channel, stream.released, stream.wanted))
 
 
 class ForgetsInputTooSoon(PrimaryProtocol):
@@ -80,6 +84,70 @@ class EmitsNothingAgain(BackupProtocol):
         return super().promote()
 
 
+class GoesLiveUntold(BackupProtocol):
+    """Takes a machine of its own for the right to run it."""
+
+    def state_complete(self, digest: bytes) -> None:
+        super().state_complete(digest)
+        if not self.over:
+            self._automaton.fire(BackupTrigger.COMMITTED)
+
+    def _take(self, link: Link, message: Message, now: Nanoseconds) -> None:
+        if not isinstance(message, Commit):
+            super()._take(link, message, now)
+
+
+class CommitsBeforeItIsPaired(PrimaryProtocol):
+    """Gives the backup its right, and takes on its own duty when the backup has answered."""
+
+    _committed: InstructionCount | None = None
+
+    def _take(self, message: Message, now: Nanoseconds) -> None:
+        if isinstance(message, Complete):
+            assert self._backup is not None
+            self._backup.send(Commit(self.generation))
+            self._committed = self.count
+            return
+        if isinstance(message, Ack) and self._committed and message.count > self._committed:
+            self._committed = None
+            self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
+            self._protection = None
+        super()._take(message, now)
+
+
+class ForgetsKeptOutput(BackupProtocol):
+    """Begins with the outputs of its own machine only."""
+
+    def _take_handover(self, given: Handover) -> None:
+        self._inheritance = Inheritance(self.console.outputs, self.console.inputs)
+        super()._take_handover(given)
+
+
+class SharesLogTooLate(PrimaryProtocol):
+    """Sends log from the pair on, not from the handover on."""
+
+    @property
+    def _shares_log(self) -> bool:
+        return super()._shares_log and self.state is not PrimaryState.PROTECTING
+
+
+class LosesADirtyPage(ModelSender):
+    """Begins to watch anew behind the list of what was written, not together with it."""
+
+    def written(self) -> list[int]:
+        pages = super().written()
+        return pages[:-1] if self._rounds > 1 else pages
+
+
+class LosesADirtyPageUnseen(LosesADirtyPage):
+    """... and takes the digest of what it has sent."""
+
+    def finish(self) -> list[bytes]:
+        pieces = super().finish()
+        end = json.loads(pieces[-1])
+        return [*pieces[:-1], json.dumps({**end, "digest": None}).encode()]
+
+
 PLANTED = {
     "skip the output rule": Build(primary=SkipsOutputRule),
     "skip the test-and-set": Build(store=ObligingStore),
@@ -90,4 +158,10 @@ PLANTED = {
     "take released for confirmed": Build(primary=TakesReleasedForConfirmed),
     "forget input too soon": Build(primary=ForgetsInputTooSoon),
     "emit nothing again": Build(backup=EmitsNothingAgain),
+    "go live untold": Build(backup=GoesLiveUntold),
+    "commit before being paired": Build(primary=CommitsBeforeItIsPaired),
+    "forget kept output": Build(backup=ForgetsKeptOutput),
+    "share the log too late": Build(primary=SharesLogTooLate),
+    "lose a dirty page": Build(sender=LosesADirtyPage),
+    "lose a dirty page unseen": Build(sender=LosesADirtyPageUnseen),
 }

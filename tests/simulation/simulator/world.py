@@ -1,23 +1,25 @@
 """One simulated run: a seed makes a schedule of faults, an oracle judges the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.endpoint import ConsoleEndpoint
-from ftvm.replication.events import Event, HaltCause, Link
+from ftvm.replication.events import Event, Link
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.units import InstructionCount, Nanoseconds
 
 from .actors import Console, Node
-from .faults import Fault, plan
-from .guest import replayed
+from .faults import CONSOLE, PRIMARY, Fault, InTransfer, Place, campaign, plan
+from .guest import Past
 from .network import MILLISECOND, Clock, Network
+from .oracle import Verdict, judge
 from .store import DistantStore, MemoryStore
+from .transfer import ModelSender
 
 RUN = b"simulated run 01"
 SETTINGS = Settings(
@@ -30,11 +32,17 @@ SETTINGS = Settings(
     lag_count_max=InstructionCount(120),
     output_unreceived_bytes_max=200,
     input_unconsumed_bytes_max=40,
+    state_pieces_max=4,
 )
 SLICE = 200
 """Bytes or instructions by which one slice of running may overshoot a bound."""
 PATIENCE = 2_000 * MILLISECOND
 """How long after the last fault the guest may take to finish."""
+PROTECTED_WITHIN = 500 * MILLISECOND
+"""How long after the last fault, or the loss of a backup, a guest may run alone."""
+LANDING = 100 * MILLISECOND
+"""How long what was sent last may be on its way, with a slow network too."""
+NAMES = ("alpha", "beta", *(f"gamma{number}" for number in range(1, 15)))
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ class Build:
     backup: type[BackupProtocol] = BackupProtocol
     endpoint: type[ConsoleEndpoint] = ConsoleEndpoint
     store: type[MemoryStore] = MemoryStore
+    sender: type[ModelSender] = ModelSender
+
+
+JOINING = (BackupState.JOINING, BackupState.RECEIVING, BackupState.READY)
 
 
 class Stranger:
@@ -59,19 +71,6 @@ class Stranger:
         pass
 
 
-@dataclass
-class Verdict:
-    """What the oracle says of one run."""
-
-    seed: int
-    violations: list[str] = field(default_factory=list)
-    failovers: int = 0
-    finished: bool = False
-    lost: bool = False
-    """No replica was left, for a good reason."""
-    virtual_ns: int = 0
-
-
 class World:
     """Everything in one run."""
 
@@ -81,7 +80,9 @@ class World:
         build: Build = Build(),
         tell: Callable[[str], None] | None = None,
         faults: tuple[Fault, ...] | None = None,
+        campaigns: float = 0.3,
     ) -> None:
+        """Without `faults` the seed chooses them, a whole campaign in so many of all runs."""
         self.random = Random(seed)
         self.seed, self.build, self._tell = seed, build, tell
         self.clock = Clock()
@@ -90,20 +91,31 @@ class World:
         self.faults_end = 0
         self.corrupted = False
         self.bounds_broken: list[str] = []
-        script = self._script()
-        self.primary = Node(self, "alpha", build.primary(_identity("alpha"), SETTINGS))
-        self.backup = Node(self, "beta", build.backup(_identity("beta"), SETTINGS))
-        self.nodes = [self.primary, self.backup]
+        self.pasts: dict[str, Past] = {}
+        """What the guest that a new backup was sent had done before, by the backup's name."""
+        self.in_transfer: list[InTransfer] = []
+        """What shall happen during the next transfer."""
+        is_campaign = faults is None and self.random.random() < campaigns
+        script = self._script(is_campaign)
+        primary = Node(self, "alpha", build.primary(_identity("alpha"), SETTINGS))
+        backup = Node(self, "beta", build.backup(_identity("beta"), SETTINGS))
+        self.nodes = [primary, backup]
         endpoint = build.endpoint("console", RUN, input_bytes_max=30, tail_bytes_max=500)
         self.console = Console(self, endpoint, script)
         self.lonely_at = self.random.uniform(60, 400) * MILLISECOND
         """When a primary that waits for its first backup waits no more."""
-        for fault in plan(self.random) if faults is None else faults:
+        if faults is None:
+            faults = tuple((campaign if is_campaign else plan)(self.random))
+        for fault in faults:
             self.faults_end = max(self.faults_end, int(fault.end_ns))
             self._schedule(fault)
+        self.quits_at = 0.0
+        """When the last key may be typed; late enough to see whether the guest is protected."""
+        if is_campaign:
+            self.quits_at = self.faults_end + self.random.uniform(0.1, 1.5) * PROTECTED_WITHIN
 
-    def _script(self) -> bytes:
-        keys = self.random.randint(5, 16)
+    def _script(self, is_campaign: bool) -> bytes:
+        keys = self.random.randint(30, 60) if is_campaign else self.random.randint(5, 16)
         return bytes(self.random.choice(b"iiiiix") for _ in range(keys)) + b"q"
 
     # --- the story ---------------------------------------------------------------------
@@ -120,18 +132,83 @@ class World:
 
     def begin(self) -> None:
         """Boot both nodes, connect everything."""
-        primary, backup = self.primary.protocol, self.backup.protocol
-        assert isinstance(primary, PrimaryProtocol)
-        assert isinstance(backup, BackupProtocol)
-        primary.start()
-        self.primary.act()
+        first, second = self.nodes
+        assert isinstance(first.protocol, PrimaryProtocol)
+        first.protocol.start()
+        first.act()
         for node in self.nodes:
-            self.clock.after(self.random.uniform(0, 2) * MILLISECOND, node.turn)
-            self.clock.after(
-                self.random.uniform(0, 5) * MILLISECOND, partial(self.console.dial, node)
-            )
+            self._awake(node)
         self.clock.after(10 * MILLISECOND, self.console.type_some)
-        self.clock.after(self.random.uniform(4, 8) * MILLISECOND, self._join)
+        joins_after = self.random.uniform(4, 8) * MILLISECOND
+        self.clock.after(joins_after, lambda: self._join(first, second))
+        self.clock.after(joins_after, self._look_for_recruits)
+
+    def _awake(self, node: Node) -> None:
+        self.clock.after(self.random.uniform(0, 2) * MILLISECOND, node.turn)
+        self.clock.after(self.random.uniform(0, 5) * MILLISECOND, partial(self.console.dial, node))
+
+    def newest_primary(self) -> Node | None:
+        primaries = [
+            node
+            for node in self.nodes
+            if node.running and isinstance(node.protocol, PrimaryProtocol)
+        ]
+        return max(primaries, key=lambda node: node.protocol.generation, default=None)
+
+    def node_at(self, place: Place) -> Node:
+        if isinstance(place, int):
+            return self.nodes[place]
+        if place == PRIMARY:
+            return self.newest_primary() or self.nodes[0]
+        backups = [
+            node
+            for node in self.nodes
+            if node.running and isinstance(node.protocol, BackupProtocol)
+        ]
+        return (backups or self.nodes)[-1]
+
+    def host_name(self, place: Place) -> str:
+        return CONSOLE if place == CONSOLE else self.node_at(place).name
+
+    # --- new backups -------------------------------------------------------------------
+
+    def _look_for_recruits(self) -> None:
+        """Now and then: start a new backup for a primary that is alone; rarely, for any."""
+        self.clock.after(self.random.uniform(3, 20) * MILLISECOND, self._look_for_recruits)
+        primary = self.newest_primary()
+        if primary is None or len(self.nodes) == len(NAMES):
+            return
+        alone = primary.protocol.state in (PrimaryState.SOLO, PrimaryState.AWAITING)
+        joining = any(node.running and node.protocol.state in JOINING for node in self.nodes)
+        if (alone and not joining) or self.random.random() < 0.02:
+            self._recruit(primary)
+
+    def _recruit(self, primary: Node) -> None:
+        name = NAMES[len(self.nodes)]
+        protocol = self.build.backup(_identity(name), SETTINGS, needs_state=True)
+        node = Node(self, name, protocol)
+        self.nodes.append(node)
+        self._awake(node)
+        self._join(primary, node)
+        for planned in self.in_transfer:
+            watched = primary if planned.of_primary else node
+            strike = partial(self._strike_in_time, planned.fault)
+            watched.strike_at(planned.step, planned.number, strike)
+        self.in_transfer.clear()
+
+    def _strike_in_time(self, fault: Fault) -> None:
+        self.faults_end = max(self.faults_end, self.clock.now + int(fault.end_ns))
+        self._strike(fault)
+
+    def check_protected(self, node: Node) -> None:
+        """Note it if a guest runs alone for too long, though nothing is wrong any more."""
+        alone = node.protocol.state in (PrimaryState.SOLO, PrimaryState.PROTECTING)
+        if not alone or node.guest.status is not None or len(self.nodes) == len(NAMES):
+            node.exposed_at = None
+        elif node.exposed_at is None:
+            node.exposed_at = self.clock.now
+        elif self.clock.now - max(node.exposed_at, self.faults_end) > PROTECTED_WITHIN:
+            self.bounds_broken.append(f"{node.name} runs alone for too long")
 
     def check_bounds(self, primary: PrimaryProtocol) -> None:
         """Note it if a primary keeps more than its limits and one slice of running allow."""
@@ -142,7 +219,7 @@ class World:
             ),
             "lag": self._excess(primary.count - primary.lockstep.executed, SETTINGS.lag_count_max),
         }
-        if primary.state is not PrimaryState.SOLO:
+        if primary._shares_log:
             self.bounds_broken += [f"{name} over its bound by {n}" for name, n in held.items() if n]
         for stream in primary.console.outputs.values():
             if self._excess(stream.produced - stream.start, SETTINGS.output_unreceived_bytes_max):
@@ -159,16 +236,15 @@ class World:
         self.tell(f"fault: {fault}")
         fault.strike(self)
 
-    def _join(self) -> None:
-        primary, backup = self.primary.protocol, self.backup.protocol
-        assert isinstance(primary, PrimaryProtocol)
-        if self.backup.running and isinstance(backup, BackupProtocol):
-            link = self.network.connect(self.primary, self.backup)
-            primary.peer_connected(link, self.primary.now)
-            backup.peer_connected(link, self.backup.now)
-            self.backup.act()
-            if not self.primary.alive:
-                self.network.crash("alpha", silently=False)
+    def _join(self, primary: Node, backup: Node) -> None:
+        assert isinstance(primary.protocol, PrimaryProtocol)
+        if backup.running and isinstance(backup.protocol, BackupProtocol):
+            link = self.network.connect(primary, backup)
+            primary.protocol.peer_connected(link, primary.now)
+            backup.protocol.peer_connected(link, backup.now)
+            backup.act()
+            if not primary.alive:
+                self.network.crash(primary.name, silently=False)
 
     def strange_bytes(self, node: Node, garbage: bytes, console: bool) -> None:
         """Let a stranger connect to a node and send `garbage`."""
@@ -187,70 +263,14 @@ class World:
         while self.clock.step(self.faults_end + PATIENCE):
             if not any(node.running for node in self.nodes) or self.console.contradictions:
                 break
+            if self.bounds_broken:
+                break
         # What is still on its way to the console arrives.
-        while self.clock.step(self.clock.now + 20 * MILLISECOND) and self.network.flying():
+        last = self.clock.now + LANDING
+        while self.network.flying() and self.clock.step(last):
             pass
         return judge(self)
 
 
 def _identity(name: str) -> Identity:
     return Identity(name, RUN, b"i" * 32, b"c" * 32, "model guest")
-
-
-# --- the oracle --------------------------------------------------------------------------
-
-
-def judge(world: World) -> Verdict:
-    """Compare what the console saw with one uninterrupted run by the last owner's log."""
-    console, store = world.console, world.store.memory
-    verdict = Verdict(world.seed, virtual_ns=world.clock.now)
-    wrong = verdict.violations
-    wrong += [f"{one.kind}: {one.detail}" for one in console.contradictions]
-    if console.generations != sorted(console.generations):
-        wrong.append(f"generations accepted out of order: {console.generations}")
-    wrong += world.bounds_broken[:1]
-    verdict.failovers = int(store.owner == "beta")
-    owner = world.backup if store.owner == "beta" else world.primary
-    other = world.primary if owner is world.backup else world.backup
-
-    guest = owner.guest
-    reference = replayed(bytes(guest.log[: guest.used]), guest.count)
-    if reference.output != guest.output or reference.digest() != guest.digest():
-        wrong.append(f"{owner.name}'s log does not lead to its state")
-    if not reference.output.startswith(console.view):
-        wrong.append("the console saw what no single run puts out")
-    if not console.typed.startswith(reference.taken):
-        wrong.append("the guest took what nobody typed")
-    if console.endpoint.forgotten() > len(reference.taken):
-        wrong.append("acknowledged input was lost")
-
-    if console.exit is not None:
-        verdict.finished = True
-        if reference.output != console.view:
-            wrong.append("the console did not see all output")
-        told = (console.exit.status, console.exit.count, console.exit.digest)
-        made = (reference.status, reference.count, reference.digest().to_bytes(4, "big"))
-        if told != made:
-            wrong.append(f"exit told as {told}, was {made}")
-        keys = reference.taken.partition(b"q")[0]
-        if reference.status != keys.count(b"i"):
-            wrong.append(f"{keys.count(b'i')} increments gave {reference.status}")
-    elif owner.alive:
-        wrong.append(f"{owner.name} owns generation {store.generation}, but the guest is stuck")
-    elif other.alive and not _rightly_idle(world, other):
-        wrong.append(f"{other.name} should have gone on alone")
-    else:
-        verdict.lost = True
-    return verdict
-
-
-def _rightly_idle(world: World, node: Node) -> bool:
-    """Whether a node that could run had good reason not to."""
-    if world.store.memory.generation > 1:
-        return True  # the owner, which died later, had won against it
-    if node is world.primary:
-        return False
-    if node.halted is not None and node.halted.cause is HaltCause.REFUSED:
-        return True
-    diverged = node.halted is not None and node.halted.cause is HaltCause.DIVERGED
-    return (diverged and world.corrupted) or node.protocol.state is BackupState.JOINING
