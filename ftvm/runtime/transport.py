@@ -23,6 +23,8 @@ from ftvm.units import Nanoseconds
 
 HANDSHAKE_TIMEOUT_NS = Nanoseconds(2_000_000_000)
 """How long a peer may take to prove itself, from its connecting on."""
+LINGER_NS = Nanoseconds(1_000_000_000)
+"""How long a connection that is done here waits for the other side to close it."""
 UNPROVEN_MAX = 64
 """Those who connected and have not proven themselves; one more drives out the oldest."""
 
@@ -72,6 +74,8 @@ class _Connection:
     """Where it came in and is still to be `Accepted`, if so."""
     session: TlsSession | None = None
     unsent: bytearray = field(default_factory=bytearray)
+    deaf: bool = False
+    """Nothing can be sent any more; what the other side sent last is still to be read."""
     closing: bool = False
 
     @property
@@ -102,6 +106,8 @@ class Transport:
         self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
         self._unproven: dict[Link, int] = {}
         """Host time in ns until which each may take; the oldest first."""
+        self._lingering: dict[Link, int] = {}
+        """The same for those that are done here, and wait for the other side."""
         self._happened: list[Happening] = []
         self._next = 1
 
@@ -154,14 +160,13 @@ class Transport:
         return list(self._connections)
 
     def close(self, link: Link) -> None:
-        """Close after what was sent has gone out; no `Closed` follows."""
+        """Close after what was sent has gone out and arrived; no `Closed` follows."""
         connection = self._connections.get(link)
-        if connection is None:
+        if connection is None or connection.closing:
             return
-        if connection.waiting_bytes:
-            connection.closing = True
-        else:
-            self._drop(link, connection)
+        connection.closing = True
+        if not connection.waiting_bytes:
+            self._finish(link, connection)
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
@@ -176,7 +181,8 @@ class Transport:
     def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
         if self._happened:
             return 0.0
-        moments = [*list(self._unproven.values())[:1], self._door.shut_until]
+        waits = (self._unproven, self._lingering)
+        moments = [next(iter(wait.values()), None) for wait in waits] + [self._door.shut_until]
         limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
         if timeout is not None:
             limits.append(timeout)
@@ -188,11 +194,11 @@ class Transport:
             self._selector.unregister(self._door.descriptor)
 
     def _lose_patience(self) -> None:
-        while self._unproven:
-            link, until = next(iter(self._unproven.items()))
-            if time.monotonic_ns() < until:
-                return
+        now = time.monotonic_ns()
+        for link in [link for link, until in self._unproven.items() if until <= now]:
             self._refuse(link, self._connections[link], "it did not prove itself in time")
+        for link in [link for link, until in self._lingering.items() if until <= now]:
+            self._drop(link, self._connections[link])
 
     # --- connections come ---
 
@@ -287,22 +293,21 @@ class Transport:
         if session.ended:
             self._lost(link, connection)
         elif connection.closing and not connection.waiting_bytes:
-            self._drop(link, connection)
+            self._finish(link, connection)
 
     def _received(self, link: Link, connection: _Connection, data: bytes) -> None:
         if data and not connection.closing:
             self._happened.append(Received(link, data))
 
     def _write(self, link: Link, connection: _Connection, data: bytes) -> None:
-        if data and not connection.unsent:
+        if data and not connection.unsent and not connection.deaf:
             try:
                 data = data[connection.socket.send(data) :]
             except BlockingIOError:
                 pass
             except OSError:
-                self._lost(link, connection)
-                return
-        if data:
+                self._deafen(link, connection)
+        if data and not connection.deaf:
             connection.unsent += data
             if connection.listener is None:
                 self._watch_writable(connection)
@@ -315,15 +320,19 @@ class Transport:
         except BlockingIOError:
             return
         except OSError:
-            self._lost(link, connection)
+            self._deafen(link, connection)
+        if connection.unsent or connection.deaf:
             return
-        if connection.unsent:
-            return
+        key = self._selector.get_key(connection.socket)
+        self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
         if connection.closing and not connection.waiting_bytes:
+            self._finish(link, connection)
+
+    def _deafen(self, link: Link, connection: _Connection) -> None:
+        connection.deaf = True
+        connection.unsent.clear()
+        if connection.closing:
             self._drop(link, connection)
-        else:
-            key = self._selector.get_key(connection.socket)
-            self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
 
     def _watch_writable(self, connection: _Connection) -> None:
         key = self._selector.get_key(connection.socket)
@@ -332,6 +341,21 @@ class Transport:
             self._selector.modify(connection.socket, both, key.data)
 
     # --- connections go ---
+
+    def _finish(self, link: Link, connection: _Connection) -> None:
+        """Say that nothing more comes, and hear the other side out until it closes.
+
+        To close with something unread resets the connection, and what was sent
+        last is lost on its way (RFC 1122 §4.2.2.13).
+        """
+        if link in self._lingering:
+            return
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(link, connection)
+        else:
+            self._lingering[link] = time.monotonic_ns() + LINGER_NS
 
     def _refuse(self, link: Link, connection: _Connection, why: str) -> None:
         self._happened.append(Refused(f"{connection.what} refused: {why}"))
@@ -345,6 +369,7 @@ class Transport:
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
         self._unproven.pop(link, None)
+        self._lingering.pop(link, None)
         self._door.remove(connection.socket.fileno())
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
