@@ -346,6 +346,8 @@ class BackupProtocol:
                 self.console.outputs[channel].confirm(offset)
             case Heartbeat():
                 pass
+            case Goodbye(Reason.SWITCH_OVER, _, detail):
+                self._lose_primary(LossCause.LEFT, detail)
             case Goodbye():
                 self._farewell = message
                 self._link = self._pulse = None

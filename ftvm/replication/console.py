@@ -82,6 +82,11 @@ class ConsoleService:
         wanted = any(stream.wanted for stream in self.outputs.values())
         return self._exit is not None and (self.exit_confirmed or not wanted)
 
+    @property
+    def attached(self) -> bool:
+        """Whether an endpoint is there."""
+        return self._attached is not None
+
     def connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a new connection; the endpoint speaks first, and in time."""
         greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)

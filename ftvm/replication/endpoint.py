@@ -85,8 +85,8 @@ class _InputQueue:
 
     def __init__(self) -> None:
         self.start = StreamOffset(0)
-        self.placed = False
-        """Whether the stream has its place in the run; until then it begins wherever it may."""
+        self.placed_at: StreamOffset | None = None
+        """Where ours begins in the run's stream; until it is known, wherever it may."""
         self.sent = StreamOffset(0)
         self.data = bytearray()
 
@@ -134,7 +134,7 @@ class ConsoleEndpoint:
             for view in self._outputs.values():
                 view.received = StreamOffset(0)
             for queue in self._inputs.values():
-                queue.placed = True
+                queue.placed_at = StreamOffset(0)
         self.generation = Generation(0)
 
     # --- what the caller may ask ---------------------------------------------------
@@ -160,6 +160,10 @@ class ConsoleEndpoint:
     def forgotten(self, channel: Channel = CONSOLE) -> StreamOffset:
         """Input that is safe in the guest."""
         return self._inputs[channel].start
+
+    def unsettled(self, channel: Channel = CONSOLE) -> int:
+        """Bytes of input that are not safe in the guest yet."""
+        return len(self._inputs[channel].data)
 
     def next_event(self) -> Event | None:
         """Return the next thing to do or to know, or None."""
@@ -269,8 +273,9 @@ class ConsoleEndpoint:
     def _resume_input(self, link: Link, offsets: dict[Channel, StreamOffset]) -> None:
         for channel, queue in self._inputs.items():
             next_wanted = offsets.get(channel, StreamOffset(0))
-            if not queue.placed:
-                queue.start, queue.placed = next_wanted, True
+            if queue.placed_at is None or next_wanted < queue.placed_at == queue.start:
+                # A console before us is gone with input of its own that no guest will see now.
+                queue.start = queue.placed_at = next_wanted
             if not queue.start <= next_wanted <= queue.end:
                 detail = (
                     f"node wants input {channel} from {next_wanted}, there is"

@@ -188,10 +188,10 @@ class PrimaryProtocol:
         self._automaton.fire(PrimaryTrigger.RUN_ALONE)
         self._settle()
 
-    def stop(self, detail: str = "") -> None:
-        """End on the user's request: the backup, if any, ends too."""
+    def stop(self, detail: str = "", reason: Reason = Reason.USER_ACTION) -> None:
+        """End on the user's request: the backup ends too or, for SWITCH_OVER, goes on."""
         if self._automaton.allows(PrimaryTrigger.STOPPED):
-            self._leave(PrimaryTrigger.STOPPED, Reason.USER_ACTION, 0, detail)
+            self._leave(PrimaryTrigger.STOPPED, reason, 0, detail)
 
     # --- connections -------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `NodeConfig` to a node's standard input, perhaps a
-`Stop` later; the end of that stream tells the node that it is alone, and it
+The supervisor writes a `Launch` to a node's standard input, perhaps a `Stop`
+later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -13,28 +13,38 @@ import msgspec
 from ftvm.errors import ProtocolError
 
 
-class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
-    """What a node is to be. Descriptors are listening sockets that it inherits.
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node is to be.
 
     ``role`` is primary, backup (from the boot on) or recruit: a backup that is
-    sent its machine. ``logging_port`` is the primary's; of ``crashes`` the first
+    sent its machine, and needs no image for that; nor a ``run``, if it is to
+    join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
+    node, so its guest waits neither for a first backup nor for a console.
+    ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
     of each role is meant, primary being what a backup may become.
     """
 
     name: str
     role: str
-    solo: bool
-    run: str
-    image_path: str
-    image_name: str
-    append: str
-    memory_bytes: int
-    epoch_s: int
     store_url: str
-    console_descriptor: int
-    logging_descriptor: int
-    logging_port: int
-    crashes: tuple[str, ...]
+    solo: bool = False
+    hosted: bool = False
+    run: str = ""
+    image_path: str = ""
+    image_name: str = ""
+    append: str = ""
+    memory_bytes: int = 0
+    epoch_s: int = 0
+    join_host: str = ""
+    join_port: int = 0
+    crashes: tuple[str, ...] = ()
+
+
+class Launch(msgspec.Struct, frozen=True, tag="launch"):
+    """A node for a process of its own, which inherits the listening socket."""
+
+    node: NodeConfig
+    listen_descriptor: int
     key: str
     """The run's secret in hexadecimal: here because other users can see argv, and children
     of a process its environment."""
@@ -147,7 +157,7 @@ Told = (
     | Totals
     | Over
 )
-ToNode = NodeConfig | Stop
+ToNode = Launch | Stop
 T = TypeVar("T")
 
 

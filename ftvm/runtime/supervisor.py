@@ -42,7 +42,7 @@ from ftvm.runtime.report import (
     ProtectionFailure,
     RunReport,
 )
-from ftvm.runtime.transport import Received, Refused, Transport, listen
+from ftvm.runtime.transport import LOOPBACK, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
 _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
@@ -132,8 +132,6 @@ class Supervisor:
 
     def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
-        logging = None if spec.solo else listen()
-        console = listen()
         name = _name_of(len(self.replicas))
         replica = (
             Replica(name, "primary") if primary is None else Replica(name, "backup", primary.name)
@@ -149,15 +147,13 @@ class Supervisor:
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
             store_url=spec.store_url or self._directory.name + "/store",
-            console_descriptor=console.fileno(),
-            logging_descriptor=-1 if logging is None else logging.fileno(),
-            logging_port=0 if primary is None else primary.logging_port,
+            join_host=LOOPBACK,
+            join_port=0 if primary is None else primary.port,
             crashes=self._crashes_of(primary is None),
-            key=self._key.hex(),
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
-        replica.start(config, console, logging)
+        replica.start(config, self._key, listen())
         self.replicas.append(replica)
         self.transport.watch(replica.stdout, lambda: self._hear(replica))
         return replica
@@ -231,7 +227,7 @@ class Supervisor:
     @property
     def input_settled(self) -> bool:
         """Whether all input so far is in the guest for good."""
-        return self._endpoint.forgotten() == self._input_bytes
+        return self._endpoint.unsettled() == 0
 
     def stop(self, detail: str) -> None:
         """End the run from outside."""
@@ -291,7 +287,7 @@ class Supervisor:
     def _take(self, replica: Replica, told: control.Told) -> None:
         match told:
             case control.Ready():
-                replica.link = self.transport.connect("127.0.0.1", replica.console_port)
+                replica.link = self.transport.connect(LOOPBACK, replica.port)
                 self._endpoint.connected(replica.link)
                 self._act()
             case control.PeerGone():
