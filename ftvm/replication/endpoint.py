@@ -145,6 +145,11 @@ class ConsoleEndpoint:
         return self._attached
 
     @property
+    def watching(self) -> bool:
+        """Whether any node that has greeted is connected."""
+        return any(n.automaton.state is not LinkState.GREETING for n in self._links.values())
+
+    @property
     def exited(self) -> bool:
         """Whether the guest's end has been told."""
         return self._exited is not None

@@ -97,6 +97,12 @@ class PeerGone(msgspec.Struct, frozen=True, tag="peer gone"):
     at_ns: int
 
 
+class Waits(msgspec.Struct, frozen=True, tag="waits"):
+    """A host that wants to join waits, and why."""
+
+    why: str
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """Somebody who is none of the pair was turned away."""
 
@@ -151,6 +157,7 @@ Told = (
     | Protected
     | Unprotected
     | PeerGone
+    | Waits
     | Refused
     | WentLive
     | WentAlone

@@ -14,6 +14,7 @@ from pathlib import Path
 from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
+from ftvm.replication.arbitration import Unreachable
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
@@ -374,7 +375,10 @@ class Node:
             self._inputs.append(InputArrived(arrived.channel, offset, data))
 
     def _store_answered(self) -> None:
-        self._protocol.store_answered(self._store_asker.answer(), now_ns())
+        outcome = self._store_asker.answer()
+        if isinstance(outcome, Unreachable):
+            self._tell(control.Waits(outcome.detail))
+        self._protocol.store_answered(outcome, now_ns())
         self._act()
 
     def _won(self, won: GenerationWon) -> None:

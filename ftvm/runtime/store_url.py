@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ftvm.errors import UsageError
-from ftvm.replication.arbitration import TestAndSet
 from ftvm.runtime.addresses import is_host
 from ftvm.runtime.etcd_store import PREFIX, EtcdStore
 from ftvm.runtime.stores import FileStore
@@ -22,7 +21,7 @@ class StoreUrl:
     """A store that can be opened for any run."""
 
     text: str
-    open: Callable[[bytes], TestAndSet]
+    open: Callable[[bytes], FileStore | EtcdStore]
     """Return the store for the run with this id (16 bytes); touches neither disk nor network."""
 
 
@@ -49,8 +48,3 @@ def parse_store_url(text: str) -> StoreUrl:
     if parts.scheme != "etcd" or not is_host(host) or not port or not _PREFIX.fullmatch(prefix):
         raise UsageError(f"store {text}: {_FORMS}")
     return StoreUrl(text, lambda run: EtcdStore(host, port, run, prefix))
-
-
-def open_store(text: str, run: bytes) -> TestAndSet:
-    """Return the store that `text` names, for the run with the id `run`; UsageError if none."""
-    return parse_store_url(text).open(run)

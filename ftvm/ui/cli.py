@@ -12,7 +12,15 @@ from typing import NoReturn
 
 from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
-from ftvm.ui import completion_command, demo_command, guests_command, run_command
+from ftvm.ui import (
+    completion_command,
+    console_command,
+    demo_command,
+    guests_command,
+    run_command,
+    serve_command,
+    status_command,
+)
 from ftvm.ui.notices import Notices
 
 _DESCRIPTION = """\
@@ -28,7 +36,15 @@ examples:
 
 `ftvm COMMAND --help` tells more of a command."""
 
-COMMANDS = (demo_command, run_command, guests_command, completion_command)
+COMMANDS = (
+    demo_command,
+    run_command,
+    serve_command,
+    console_command,
+    status_command,
+    guests_command,
+    completion_command,
+)
 
 
 class _Parser(argparse.ArgumentParser):
