@@ -4,53 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from etcd_server import EtcdServer
-from hosts import Cluster, ConsoleClient, ServingHost
-from namespaces import Network, make_network
+from namespaces import make_network
+from site_of_hosts import CLIENT, PORT, Site
 
 from ftvm.errors import EXIT_SUPERSEDED
-from ftvm.runtime.key_file import generate_key
-
-CLIENT, OURSELVES = 4, 254
-PORT = 7000
-
-
-class Site:
-    """Three hosts, a client and etcd on a network."""
-
-    def __init__(self, network: Network, cluster: Cluster) -> None:
-        self.network = network
-        self.cluster = cluster
-        self.places = [f"{network.address(host)}:{PORT}" for host in (1, 2, 3)]
-
-    def serve(self, host: int, image: Path) -> ServingHost:
-        return self.cluster.serve(self.places[host - 1], image)
-
-    def join(self, host: int) -> ServingHost:
-        return self.cluster.join(self.places[host - 1], *self.places)
-
-    def console(self) -> ConsoleClient:
-        return self.cluster.console(*self.places, at=self.network.address(CLIENT))
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     network = make_network(CLIENT)
-    inside = {network.address(host): network.inside(host) for host in range(1, CLIENT + 1)}
-    inside |= {network.address6(host): network.inside(host) for host in range(1, CLIENT + 1)}
-    key = tmp_path / "pair.key"
-    key.touch(mode=0o600)
-    key.write_text(generate_key().hex())
-    etcd = EtcdServer(tmp_path / "etcd", network.address(OURSELVES))
-    cluster = Cluster(
-        tmp_path,
-        etcd.url,
-        ("--key-file", str(key)),
-        lambda address: inside[address.removesuffix(f":{PORT}").strip("[]")],
-    )
-    yield Site(network, cluster)
-    cluster.close()
-    etcd.kill()
+    site = Site(network, tmp_path)
+    yield site
+    site.close()
     network.close()
 
 
