@@ -61,7 +61,7 @@ class Closed:
 
     link: Link
     why: str = ""
-    """Of one that we made and that never came to be: what was in its way."""
+    """What was in the way, if it was not the other side's wish."""
 
 
 @dataclass(frozen=True)
@@ -364,7 +364,7 @@ class Transport:
     def _lost(self, link: Link, connection: _Connection, why: str | None = "") -> None:
         self._drop(link, connection)
         if not connection.closing and connection.listener is None:
-            self._happened.append(Closed(link, (why or "") if connection.unproven else ""))
+            self._happened.append(Closed(link, why or ""))
 
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]

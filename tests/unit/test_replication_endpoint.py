@@ -326,3 +326,27 @@ def test_leaving_is_told_so_that_the_guest_need_not_wait(attached: Terminal) -> 
     attached.look()
     assert attached.sent(A) == [Goodbye(Reason.USER_ACTION, 0, "console left")]
     assert attached.endpoint.attached is None
+
+
+def test_input_of_a_console_that_is_gone_is_no_loss_to_the_next_one() -> None:
+    """A new primary that never had it wants input from before where we began."""
+    terminal = Terminal(RUN_UNKNOWN)
+    terminal.hear(A, hello("a", 1, wants=10))
+    terminal.endpoint.write(b"xyz")
+    terminal.look()
+    assert terminal.sent(A) == [keys(10, b"xyz")]
+    terminal.hear(B, hello("b", 2, wants=7))
+    assert terminal.of(Contradiction) == []
+    assert keys(7, b"xyz") in terminal.sent(B)
+    terminal.hear(B, Consumed(CONSOLE, StreamOffset(10)))
+    assert terminal.endpoint.unsettled() == 0
+
+
+def test_input_of_ours_that_was_safe_and_is_wanted_again_is_lost() -> None:
+    terminal = Terminal(RUN_UNKNOWN)
+    terminal.hear(A, hello("a", 1, wants=10))
+    terminal.endpoint.write(b"xyz")
+    terminal.hear(A, Consumed(CONSOLE, StreamOffset(12)))
+    terminal.hear(B, hello("b", 2, wants=7))
+    (contradiction,) = terminal.of(Contradiction)
+    assert contradiction.kind is ContradictionKind.INPUT_LOST
