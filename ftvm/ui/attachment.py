@@ -42,7 +42,7 @@ class Attachment:
         self._notices = Notices()
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
-        self._console = RemoteConsole(addresses, security, self._output.write)
+        self._console = RemoteConsole(addresses, security, self._show)
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         self._keyboard = Input(self._console, self._is_terminal)
@@ -134,6 +134,11 @@ class Attachment:
         return LostGuestError.exit_status
 
     # --- what is told ---
+
+    def _show(self, data: bytes) -> None:
+        """Write what the guest says, behind the word of where it is."""
+        self._tell()
+        self._output.write(data)
 
     def _tell(self) -> None:
         """Say where the console is, when that changes."""

@@ -24,15 +24,13 @@ from ftvm.ui import (
 from ftvm.ui.notices import Notices
 
 _DESCRIPTION = """\
-Runs a 32-bit PC on two processes in virtual lockstep: when the primary dies,
-the backup goes on, and the guest's console never shows a seam."""
+Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
+dies, the backup goes on, and the guest's console never shows a seam."""
 
 _EPILOG = """\
 examples:
   ftvm demo
-  ftvm run guest:counter                      # type i, r, q; Ctrl-A x leaves
   echo iiiq | ftvm run guest:counter --crash primary@output:20
-  ftvm run kernel.elf --solo --append "rate=100" --report run.json
 
 `ftvm COMMAND --help` tells more of a command."""
 

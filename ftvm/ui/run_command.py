@@ -69,6 +69,12 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="kill a replica at a crash point, see below; may be repeated",
     )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
+        " of the run's own)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
         "--eof-exit",
@@ -84,6 +90,11 @@ def carry_out(args: argparse.Namespace) -> int:
     path = find_image(args.image)
     check_image(path, memory_bytes, args.append)
 
+    from ftvm.runtime.store_url import parse_store_url
+
+    if args.store is not None:
+        parse_store_url(args.store)
+
     # Loaded here, so that what was wrong up to here has been told at once.
     from ftvm.runtime.supervisor import RunSpec
     from ftvm.ui.report_file import ReportFile
@@ -97,6 +108,7 @@ def carry_out(args: argparse.Namespace) -> int:
         solo=args.solo,
         crashes=crashes,
         epoch_s=int(time.time()),
+        store_url=args.store,
     )
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()

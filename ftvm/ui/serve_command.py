@@ -23,7 +23,7 @@ of those hosts is a primary without one, now or as soon as there is one."""
 
 _EPILOG = """\
 stores (URL), where the hosts decide who goes on when they lose each other:
-  file:///shared/DIR          a directory that all hosts share, new for each run
+  /DIR, file:///DIR           a directory that all hosts share, new for each run
   etcd://HOST:PORT[/PREFIX]   etcd
 
 leaving on purpose:
@@ -39,8 +39,8 @@ exit status:
   125     the host failed         130, 143  Ctrl-C, SIGTERM: guest stopped
 
 examples:
-  ftvm serve guest:counter --listen 127.0.0.1:7001 --store file:///tmp/pair
-  ftvm serve --join 127.0.0.1:7001 --listen 127.0.0.1:7002 --store file:///tmp/pair
+  ftvm serve guest:counter --listen 127.0.0.1:7001 --store /tmp/pair
+  ftvm serve --join 127.0.0.1:7001 --listen 127.0.0.1:7002 --store /tmp/pair
   ftvm serve kernel.elf --listen 10.0.0.1:7000 --store etcd://10.0.0.9:2379 \\
              --key-file pair.key
   ftvm serve --join 10.0.0.1:7000,10.0.0.2:7000 --listen 10.0.0.3:7000 \\
@@ -91,7 +91,7 @@ def carry_out(args: argparse.Namespace) -> int:
         raise UsageError("give an IMAGE to run, or --join HOST:PORT to back up; see --help")
     parse_store_url(args.store)
     listen = parse_address(args.listen)
-    join = parse_addresses(args.join) if args.join else ()
+    join = parse_addresses(args.join) if args.join is not None else ()
     others = tuple(address for address in join if address != listen)
     if join and not others:
         raise UsageError(f"--join {listen} is this host itself: name another")

@@ -61,7 +61,7 @@ class HostTeller:
             case control.Ready() if self._is_primary:
                 size = f"{self._config.memory_bytes / _MIB:g} MiB"
                 self._info(
-                    f"{self._config.image_name}, {size}, runs on {self._address}; protected as"
+                    f"{self._config.image_name}, {size}, on {self._address}; protected as"
                     f" soon as somebody joins: ftvm serve --join {self._address}"
                 )
             case control.Waits(why):
