@@ -224,13 +224,14 @@ class ConsoleEndpoint:
         if isinstance(message, ConsoleHello):
             self._take_hello(link, node, message)
             return
-        if node.automaton.state is LinkState.GREETING:
-            raise ProtocolError(f"{type(message).__name__} before a greeting")
+        greeted = node.automaton.state is not LinkState.GREETING
         if isinstance(message, Goodbye):
-            if message.reason is Reason.REPLACED:
+            if message.reason is Reason.REPLACED and greeted:
                 self._events.append(Dismissed(message.detail))
             self._drop(link, message.detail or "node left")
             return
+        if not greeted:
+            raise ProtocolError(f"{type(message).__name__} before a greeting")
         if node.automaton.state is not LinkState.ATTACHED:
             raise ProtocolError(f"{type(message).__name__} from a backup")
         match message:

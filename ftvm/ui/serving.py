@@ -1,5 +1,7 @@
 """One `ftvm serve`: what it tells on standard error, and what its end means to the shell."""
 
+import signal
+
 from ftvm.errors import EXIT_SIGNALLED, EXIT_SUPERSEDED, DivergenceError, FtvmError, HostError
 from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
@@ -10,7 +12,7 @@ from ftvm.runtime.host import Host, Verdict, address_in
 from ftvm.runtime.security import Security
 from ftvm.runtime.transport import Transport, listen
 from ftvm.ui.notices import Notices
-from ftvm.ui.signals import Signals
+from ftvm.ui.signals import ENDING, Signals
 from ftvm.ui.teller import in_ms
 
 _MIB = 1 << 20
@@ -35,6 +37,8 @@ def serve(
 
     def heed() -> None:
         signals.drain()
+        for number in ENDING:  # the next one ends us at once
+            signal.signal(number, signal.SIG_DFL)
         if signals.caught is not None and not host.leave(signals.caught.name):
             notices.info(f"{signals.caught.name}: leaving as soon as the new backup is complete")
 
@@ -81,12 +85,14 @@ class HostTeller:
                 self._gone(f"{cause}: {detail}" if detail else cause)
             case control.WentLive(generation=generation, count=count):
                 self._is_primary = True
+                self._waits_for = ""
                 span = in_ms(told.live_ns - told.lost_ns)
                 self._event(
                     f"{self._address} is the primary from instruction {count:,} on,"
                     f" generation {generation}, in {span}; no backup"
                 )
             case control.WentAlone(generation, count):
+                self._waits_for = ""
                 self._event(
                     f"the guest runs on alone from instruction {count:,}, generation {generation}"
                 )

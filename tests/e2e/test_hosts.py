@@ -1,14 +1,17 @@
 """Hosts as processes of their own: chains of failovers, handing over, fencing."""
 
 import signal
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from certificates import Authority
 from etcd_server import EtcdServer, free_port
 from hosts import Cluster
 
-from ftvm.errors import EXIT_SUPERSEDED
+from ftvm.errors import EXIT_SUPERSEDED, DivergenceError
 
 CHAIN = 5
 
@@ -205,3 +208,82 @@ def test_another_key_is_refused_everywhere(cluster: Cluster, counter: Path) -> N
     client = cluster.console(a)
     client.type(2)
     client.answered()
+
+
+# A host whose memory is not what was written to it, as soon as it is a backup.
+FAULTY = """
+import sys
+from ftvm.runtime.node import Node
+from ftvm.ui.cli import main
+
+sound = Node._joined
+
+def joined(self, generation):
+    sound(self, generation)
+    self._guest.machine.cpu.write_memory(0x3000, b"a bit flipped")
+
+Node._joined = joined
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_backup_that_differs_is_dropped_and_replaced(cluster: Cluster, counter: Path) -> None:
+    a, b, c = places = addresses(3)
+    first = cluster.serve(a, counter)
+    faulty = cluster.join(b, a, command=(sys.executable, "-P", "-c", FAULTY))
+    assert faulty.end() == DivergenceError.exit_status
+    assert "diverged" in faulty.said
+    first.see("the guest runs on alone")
+    assert "diverged: at instruction" in first.said
+    (status,) = cluster.status(a)
+    assert (status["protection"], status["reason"]) == ("needSecondary", "divergence")
+    second = cluster.join(c, a)
+    second.see_backup()
+    client = cluster.console(*places)
+    client.type(3)
+    client.answered()
+    first.kill()
+    client.type(3)
+    client.answered()
+    client.leave()
+
+
+def test_hosts_with_certificates(cluster: Cluster, counter: Path) -> None:
+    authority = Authority(cluster.home)
+
+    def secret_of(name: str) -> tuple[str, ...]:
+        files = authority.issue(name)
+        pair = ("--cert", str(files.certificate), "--cert-key", str(files.private_key))
+        return (*pair, "--ca", str(files.authority))
+
+    a, b = places = addresses(2)
+    cluster.secret = secret_of("a")
+    first = cluster.serve(a, counter)
+    cluster.secret = secret_of("b")
+    cluster.join(b, a).see_backup()
+    cluster.secret = secret_of("desk")
+    client = cluster.console(*places)
+    client.type(3)
+    client.answered()
+    first.kill()
+    client.type(3)
+    client.answered()
+    client.leave()
+    cluster.secret = ()
+    assert [s["reachable"] for s in cluster.status(*places)] == [False, False]
+
+
+def test_strangers_at_the_port_of_a_host_are_refused(cluster: Cluster, counter: Path) -> None:
+    (a,) = addresses(1)
+    host = cluster.serve(a, counter)
+    for said in (b"GET /status HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello"):
+        with socket.create_connection(("127.0.0.1", int(a.rpartition(":")[2]))) as stranger:
+            stranger.sendall(said)
+            stranger.settimeout(60)
+            while stranger.recv(4096):
+                pass
+    host.see(" refused: ", times=2)
+    client = cluster.console(a)
+    client.type(2)
+    client.answered()
+    client.leave()

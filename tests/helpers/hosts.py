@@ -34,12 +34,13 @@ class ServingHost:
         log: Path,
         environment: dict[str, str],
         prefix: Sequence[str] = (),
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self.address = address
         self._log = log
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*prefix, *COMMAND, "serve", *arguments, "--listen", address],
+                [*prefix, *command, "serve", *arguments, "--listen", address],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -103,11 +104,14 @@ class Cluster:
         self._hosts: list[ServingHost] = []
         self._clients: list[ConsoleClient] = []
 
-    def _start(self, address: str, *arguments: str) -> ServingHost:
+    def _start(
+        self, address: str, *arguments: str, command: Sequence[str] = COMMAND
+    ) -> ServingHost:
         log = self.home / f"host-{len(self._hosts)}.log"
         options = [*arguments, "--store", self.store, *self.secret]
         prefix = self._prefix_of(address)
-        self._hosts.append(ServingHost(address, options, log, self.environment, prefix))
+        host = ServingHost(address, options, log, self.environment, prefix, command)
+        self._hosts.append(host)
         return self._hosts[-1]
 
     def serve(self, address: str, image: Path, *arguments: str) -> ServingHost:
@@ -116,9 +120,9 @@ class Cluster:
         host.see("protected as soon as")
         return host
 
-    def join(self, address: str, *others: str) -> ServingHost:
+    def join(self, address: str, *others: str, command: Sequence[str] = COMMAND) -> ServingHost:
         """Start a host that wants to be somebody's backup."""
-        return self._start(address, "--join", ",".join(others))
+        return self._start(address, "--join", ",".join(others), command=command)
 
     def console(
         self, *addresses: str, at: str = "", options: Sequence[str] = ()
