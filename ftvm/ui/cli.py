@@ -19,6 +19,7 @@ from ftvm.ui import (
     guests_command,
     run_command,
     serve_command,
+    simulate_command,
     status_command,
 )
 from ftvm.ui.notices import Notices
@@ -40,6 +41,7 @@ COMMANDS = (
     serve_command,
     console_command,
     status_command,
+    simulate_command,
     guests_command,
     completion_command,
 )
