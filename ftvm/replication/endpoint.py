@@ -33,6 +33,7 @@ from ftvm.replication.messages import (
     Exited,
     Fenced,
     Goodbye,
+    Heartbeat,
     Input,
     Message,
     Output,
@@ -40,14 +41,17 @@ from ftvm.replication.messages import (
     Received,
     Role,
 )
+from ftvm.replication.pulse import Pulse
+from ftvm.replication.settings import Settings
 from ftvm.replication.states import ENDPOINT_LINK, Automaton, LinkState, LinkTrigger
-from ftvm.units import Generation, StreamOffset
+from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
 
 
 @dataclass
 class _Node:
     """One connection to a node."""
 
+    pulse: Pulse
     decoder: FrameDecoder = field(default_factory=FrameDecoder.for_console)
     automaton: Automaton[LinkState, LinkTrigger] = field(
         default_factory=lambda: Automaton(ENDPOINT_LINK, LinkState.GREETING)
@@ -110,6 +114,7 @@ class ConsoleEndpoint:
         channels: tuple[Channel, ...] = (CONSOLE,),
         input_bytes_max: int = 16 * 1024,
         tail_bytes_max: int = 2 << 20,
+        settings: Settings | None = None,
     ) -> None:
         """Begin with no connection.
 
@@ -118,8 +123,9 @@ class ConsoleEndpoint:
         from that of any other console, lest one drive the other out in silence.
         `input_bytes_max` must be less than the nodes'
         `Settings.input_unconsumed_bytes_max`, `tail_bytes_max` more than their
-        `output_unreceived_bytes_max`.
+        `output_unreceived_bytes_max`; of `settings` only the heartbeats matter.
         """
+        self._settings = settings or Settings()
         self._name = name
         self._run = run
         self._input_bytes_max = input_bytes_max
@@ -176,9 +182,9 @@ class ConsoleEndpoint:
 
     # --- connections and input -------------------------------------------------------
 
-    def connected(self, link: Link) -> None:
+    def connected(self, link: Link, now: Nanoseconds) -> None:
         """Greet a node, of whatever role."""
-        self._links[link] = _Node()
+        self._links[link] = _Node(Pulse(self._settings, now))
         offsets = tuple(
             (channel, view.received)
             for channel, view in sorted(self._outputs.items())
@@ -193,17 +199,30 @@ class ConsoleEndpoint:
         if self._attached == link:
             self._attached = None
 
-    def receive(self, link: Link, data: bytes) -> None:
+    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from a node; those of a connection that is gone are ignored."""
         node = self._links.get(link)
         if node is None:
             return
+        node.pulse.heard(now)
         node.decoder.feed(data)
         try:
             while link in self._links and (message := node.decoder.next_message()) is not None:
                 self._take(link, node, message)
         except ProtocolError as error:
             self._drop(link, str(error))
+
+    def deadline(self) -> Nanoseconds | None:
+        """When to call `tick` next, at the latest; None for never."""
+        return min((node.pulse.deadline() for node in self._links.values()), default=None)
+
+    def tick(self, now: Nanoseconds) -> None:
+        """Say that we are here, and leave a node that says nothing any more."""
+        for link, node in list(self._links.items()):
+            if node.pulse.silent(now):
+                self._drop(link, "heartbeats missed")
+            elif node.pulse.beat_due(now):
+                self._events.append(Send(link, Heartbeat(InstructionCount(0))))
 
     def write(self, data: bytes, channel: Channel = CONSOLE) -> None:
         """Give bytes to the guest, at most `room()`; kept until the guest has them for good."""
@@ -221,6 +240,8 @@ class ConsoleEndpoint:
     # --- inside --------------------------------------------------------------------------
 
     def _take(self, link: Link, node: _Node, message: Message) -> None:
+        if isinstance(message, Heartbeat):
+            return
         if isinstance(message, ConsoleHello):
             self._take_hello(link, node, message)
             return

@@ -1,21 +1,47 @@
 """How far the backup is known to be: marks sent, acknowledged, executed."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.messages import Ack, Mark
+from ftvm.replication.settings import Settings
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a backup is behind its primary."""
+
+    count: InstructionCount
+    ns: Nanoseconds
+    """How long ago the primary was where the backup is."""
+
+
+NO_LAG = Lag(InstructionCount(0), Nanoseconds(0))
+LAG_STEPS = 64
+"""The lag in time is known to this part of its bound."""
 
 
 class Lockstep:
     """The primary's knowledge of its backup; stays as the last known when the backup is lost."""
 
-    def __init__(self, count: InstructionCount, position: LogPosition, now: Nanoseconds) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        count: InstructionCount,
+        position: LogPosition,
+        now: Nanoseconds,
+    ) -> None:
         """Begin with both at the same place."""
         self.marked = Mark(count, position)
         self.acknowledged = self.marked
         self.executed = count
+        self._marks_max = settings.marks_unacknowledged_max
+        self._lag_step_ns = settings.lag_ns_max // LAG_STEPS
         self._sent: deque[Mark] = deque()
+        self._ahead: deque[tuple[InstructionCount, Nanoseconds]] = deque()
+        """Counts that the backup has not executed, and when we stood before them."""
         self._progress_at = now
 
     @property
@@ -23,12 +49,30 @@ class Lockstep:
         """Whether the backup still has something to acknowledge or to execute."""
         return self.acknowledged != self.marked or self.executed < self.marked.count
 
+    @property
+    def full(self) -> bool:
+        """Whether no further mark may be sent before one is acknowledged."""
+        return len(self._sent) >= self._marks_max
+
+    def lag(self, count: InstructionCount, now: Nanoseconds) -> Lag:
+        """How far the backup is behind a primary that stands at `count`."""
+        since = self._ahead[0][1] if self._ahead else now
+        return Lag(InstructionCount(count - self.executed), Nanoseconds(max(now - since, 0)))
+
     def mark(self, mark: Mark, now: Nanoseconds) -> None:
         """Note that `mark` was sent."""
         if not self.behind:
             self._progress_at = now
         self.marked = mark
         self._sent.append(mark)
+
+    def reached(self, count: InstructionCount, now: Nanoseconds) -> None:
+        """Note that our own machine has come to `count`."""
+        if count <= (self._ahead[-1][0] if self._ahead else self.executed):
+            return
+        if self._ahead and now - self._ahead[-1][1] < self._lag_step_ns:
+            now = self._ahead.pop()[1]
+        self._ahead.append((count, now))
 
     def acknowledge(self, ack: Ack, now: Nanoseconds) -> None:
         """Take the backup's word for where it is; ProtocolError if that cannot be true."""
@@ -40,9 +84,12 @@ class Lockstep:
                 self._sent.popleft()
             if not self._sent:
                 raise ProtocolError(f"mark at {ack.count} acknowledged, which was not sent")
+            self._sent.popleft()
         if not self.executed <= ack.executed <= ack.count:
             raise ProtocolError(f"backup executed to {ack.executed}, having marks to {ack.count}")
         self.acknowledged, self.executed = mark, ack.executed
+        while self._ahead and self._ahead[0][0] <= ack.executed:
+            self._ahead.popleft()
         if moved:
             self._progress_at = now
 

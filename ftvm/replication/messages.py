@@ -433,6 +433,6 @@ LOGGING_MESSAGES: tuple[type[Message], ...] = (
     State, Taken, Kept, Handover, Complete, Commit,
 )  # fmt: skip
 CONSOLE_MESSAGES: tuple[type[Message], ...] = (
-    Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
+    Heartbeat, Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
 )  # fmt: skip
 STATUS_MESSAGES: tuple[type[Message], ...] = (StatusWanted, Status)

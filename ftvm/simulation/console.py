@@ -14,6 +14,7 @@ from ftvm.replication.events import (
 )
 from ftvm.simulation.network import MILLISECOND
 from ftvm.simulation.node import Node
+from ftvm.units import Nanoseconds
 
 if TYPE_CHECKING:
     from ftvm.simulation.world import World
@@ -36,6 +37,18 @@ class Console:
         self.exit: GuestExited | None = None
         self._nodes: dict[Link, Node] = {}
         self._dials = 0
+        self._clock = world.draw_clock()
+
+    @property
+    def now(self) -> Nanoseconds:
+        """The console's own clock."""
+        return self._clock(self.world.clock.now)
+
+    def turn(self) -> None:
+        """Look at the clock, again and again."""
+        self.endpoint.tick(self.now)
+        self._act()
+        self.world.clock.after(self.world.random.uniform(1, 4) * MILLISECOND, self.turn)
 
     def dial(self, node: Node) -> None:
         """Connect to a node, if there is anybody."""
@@ -45,7 +58,7 @@ class Console:
         link = self.world.network.connect(self, node)
         self._nodes[link] = node
         node.protocol.console_connected(link, node.now)
-        self.endpoint.connected(link)
+        self.endpoint.connected(link, self.now)
         self._act()
 
     def type_some(self) -> None:
@@ -64,7 +77,7 @@ class Console:
 
     def on_bytes(self, link: Link, data: bytes) -> None:
         """Hand in what arrived."""
-        self.endpoint.receive(link, data)
+        self.endpoint.receive(link, data, self.now)
         self._act()
 
     def on_closed(self, link: Link) -> None:

@@ -36,6 +36,9 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 if TYPE_CHECKING:
     from ftvm.simulation.world import World
 
+STEP_NS = MILLISECOND // 20
+"""What a step of the model counts for, as time that the guest has run."""
+
 
 @dataclass
 class _Strike:
@@ -68,10 +71,9 @@ class Node:
         self.protections = 0
         self.events_done = 0
         self._strikes: list[_Strike] = []
-        slowest, fastest = world.clock_rates
-        self._clock_offset = world.random.randrange(10**12)
-        self._clock_rate = world.random.uniform(slowest, fastest)
+        self._clock = world.draw_clock()
         self._paused_until = 0
+        self._rests_until = 0
         self._inbox: list[Callable[[], None]] = []
         self._input = bytearray()
         self._sender: Sender | None = None
@@ -102,7 +104,7 @@ class Node:
     @property
     def now(self) -> Nanoseconds:
         """This node's own clock: steady, and equal to nobody's."""
-        return Nanoseconds(self._clock_offset + int(self.world.clock.now * self._clock_rate))
+        return self._clock(self.world.clock.now)
 
     def draw(self) -> int:
         """Draw a byte that only the primary knows."""
@@ -167,7 +169,8 @@ class Node:
                 assert isinstance(self.protocol, PrimaryProtocol)
                 self.protocol.run_alone()
             self.act()
-            if self.running and not self.stuck and self.protocol.runnable:
+            able = self.running and not self.stuck and self.protocol.runnable
+            if able and world.clock.now >= self._rests_until:
                 if isinstance(self.protocol, PrimaryProtocol):
                     self._compute(self.protocol)
                 else:
@@ -189,7 +192,8 @@ class Node:
         span = random.randint(1, 60) * self.world.kind.steps
         if self._sender is not None and self._sender.allowance is not None:
             span = min(span, self._sender.allowance)
-        limit = guest.count + span
+        before = guest.count
+        limit = before + span
         if primary.run_limit is not None:
             limit = min(limit, primary.run_limit)
         guest.run(limit)
@@ -197,6 +201,8 @@ class Node:
         self.world.check_bounds(primary)
         if guest.status is None:
             primary.executed(InstructionCount(guest.count), self.now)
+            ran_ns = STEP_NS * (guest.count - before) // self.world.kind.steps
+            self._rests_until = self.world.clock.now + primary.rest(ran_ns)
         elif not self._exit_reported:
             self._exit_reported = True
             count = InstructionCount(guest.count)

@@ -1,5 +1,6 @@
 """One simulated run: a seed makes a schedule of faults, an oracle judges the end."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -31,6 +32,9 @@ SETTINGS = Settings(
     stall_timeout_ns=Nanoseconds(60 * MILLISECOND),
     store_retry_interval_ns=Nanoseconds(20 * MILLISECOND),
     log_unacknowledged_bytes_max=150,
+    marks_unacknowledged_max=8,
+    log_unmarked_bytes_max=1000,
+    lag_ns_max=Nanoseconds(80 * MILLISECOND),
     lag_count_max=InstructionCount(120),
     output_unreceived_bytes_max=200,
     input_unconsumed_bytes_max=40,
@@ -117,7 +121,9 @@ class World:
         primary = Node(self, "alpha", build.primary(_identity("alpha"), self.settings))
         backup = Node(self, "beta", build.backup(_identity("beta"), self.settings))
         self.nodes = [primary, backup]
-        endpoint = build.endpoint("console", RUN, input_bytes_max=30, tail_bytes_max=500)
+        endpoint = build.endpoint(
+            "console", RUN, input_bytes_max=30, tail_bytes_max=500, settings=self.settings
+        )
         self.console = Console(self, endpoint, script)
         self.lonely_at = self.random.uniform(60, 400) * MILLISECOND
         """When a primary that waits for its first backup waits no more."""
@@ -134,6 +140,12 @@ class World:
     def _script(self, is_campaign: bool) -> bytes:
         keys = self.random.randint(30, 60) if is_campaign else self.random.randint(5, 16)
         return bytes(self.random.choice(self.kind.keys) for _ in range(keys)) + b"q"
+
+    def draw_clock(self) -> Callable[[Nanoseconds], Nanoseconds]:
+        """Return what a host's clock says by the time of the world: steady, and nobody's else."""
+        offset = self.random.randrange(10**15)
+        rate = self.random.uniform(*self.clock_rates)
+        return lambda now: Nanoseconds(offset + int(now * rate))
 
     # --- the story ---------------------------------------------------------------------
 
@@ -165,6 +177,7 @@ class World:
         first.act()
         for node in self.nodes:
             self._awake(node)
+        self.console.turn()
         self.clock.after(10 * MILLISECOND, self.console.type_some)
         joins_after = self.random.uniform(4, 8) * MILLISECOND
         self.clock.after(joins_after, lambda: self._join(first, second))
@@ -251,7 +264,7 @@ class World:
                 primary.count - primary.lockstep.executed, self.settings.lag_count_max
             ),
         }
-        if primary._shares_log:
+        if primary.shares_log:
             self.bounds_broken += [f"{name} over its bound by {n}" for name, n in held.items() if n]
         for stream in primary.console.outputs.values():
             if self._excess(stream.produced - stream.start, SETTINGS.output_unreceived_bytes_max):

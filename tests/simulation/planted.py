@@ -45,7 +45,7 @@ class TakesReleasedForConfirmed(PrimaryProtocol):
 
     def _tell_released(self) -> None:
         for channel, stream in self.console.outputs.items():
-            if self._backup is not None and self._shares_log:
+            if self._backup is not None and self.shares_log:
                 self._backup.send(Released(channel, stream.released, stream.wanted))
 
 
@@ -135,8 +135,8 @@ class SharesLogTooLate(PrimaryProtocol):
     """Sends log from the pair on, not from the handover on."""
 
     @property
-    def _shares_log(self) -> bool:
-        return super()._shares_log and self.state is not PrimaryState.PROTECTING
+    def shares_log(self) -> bool:
+        return super().shares_log and self.state is not PrimaryState.PROTECTING
 
 
 class LosesADirtyPage(ModelSender):
