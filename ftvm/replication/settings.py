@@ -9,7 +9,7 @@ _HEARTBEAT_INTERVAL_NS = Nanoseconds(100 * _MILLISECOND_NS)
 _GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
-LAG_NS_MAX = Nanoseconds(250 * _MILLISECOND_NS)
+LAG_BOUND_NS = Nanoseconds(250 * _MILLISECOND_NS)
 _LAG_COUNT_MAX = InstructionCount(50_000_000)
 
 
@@ -63,7 +63,7 @@ class Settings:
     """Marks on their way to the backup; what happens meanwhile goes along with a later one."""
     log_unmarked_bytes_max: int = 16 << 20
     """Log bytes without a mark that a backup keeps: more than a primary makes between two."""
-    lag_ns_max: Nanoseconds = LAG_NS_MAX
+    lag_ns_max: Nanoseconds = LAG_BOUND_NS
     """How long the backup may be behind. Its primary goes slower and slower from a quarter of
     that on, and stops when it is reached."""
     lag_count_max: InstructionCount = _LAG_COUNT_MAX
@@ -82,7 +82,7 @@ class Settings:
 
 
 def settings_for(
-    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS, lag_ns_max: Nanoseconds = LAG_NS_MAX
+    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS, lag_ns_max: Nanoseconds = LAG_BOUND_NS
 ) -> Settings:
     """Return what follows from the two times that a user may choose.
 

@@ -11,6 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from ftvm.errors import ProtocolError
+from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
+from ftvm.runtime.report import Flow
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join_host: str = ""
     join_port: int = 0
     crashes: tuple[str, ...] = ()
+    failure_timeout_ns: int = FAILURE_TIMEOUT_NS
+    lag_bound_ns: int = LAG_BOUND_NS
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
@@ -142,6 +146,7 @@ class Totals(msgspec.Struct, frozen=True, tag="totals"):
     held_bytes_max: int
     digests: int
     digest: str
+    flow: Flow
 
 
 class Over(msgspec.Struct, frozen=True, tag="over"):

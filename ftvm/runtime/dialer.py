@@ -22,6 +22,14 @@ class Dialer:
         self.troubles: dict[Address, str] = {}
         """Why there is no connection to a host, of those that were tried last in vain."""
 
+    def add(self, address: Address) -> None:
+        """Connect to one more host."""
+        self._due[address] = Nanoseconds(0)
+
+    def remove(self, address: Address) -> None:
+        """Connect to a host no more."""
+        self._due.pop(address, None)
+
     def dial(self, now: Nanoseconds) -> list[Link]:
         """Begin to connect where it is time; return the new connections."""
         connected = set(self._links.values())

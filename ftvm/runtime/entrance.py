@@ -72,10 +72,6 @@ class Entrance:
                 self._visitors.pop(link, None)
         return happening
 
-    def waiting(self, kind: Kind) -> list[Link]:
-        """Return the connections that are here for something and were not let in yet."""
-        return [link for link, visitor in self._visitors.items() if visitor.kind is kind]
-
     def let_in(self, link: Link) -> bytes:
         """Forget a connection; return all that it has sent."""
         return self._visitors.pop(link).heard

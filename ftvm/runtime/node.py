@@ -39,7 +39,7 @@ from ftvm.replication.events import (
 from ftvm.replication.framing import Kind
 from ftvm.replication.messages import Channel, Reason
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.replication.settings import Settings
+from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
@@ -47,6 +47,7 @@ from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
+from ftvm.runtime.report import flow_of
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
@@ -79,7 +80,9 @@ class Node:
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path)) if config.role != "recruit" else b""
         identity = identity_of(config, image, machine)
-        self._settings = Settings()
+        self._settings = settings_for(
+            Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
+        )
         self._entrance = Entrance(
             transport, self._settings, self.status, lambda line: tell(control.Refused(line))
         )
@@ -104,6 +107,7 @@ class Node:
         self._fed = 0
         self._lost_ns = self._drained_ns = Nanoseconds(0)
         self._held_max = 0
+        self._rests_until = Nanoseconds(0)
         self._ended_told = False
         self._has_console = config.hosted
         self._leaving: str | None = None
@@ -174,8 +178,6 @@ class Node:
         elif isinstance(protocol, BackupProtocol):
             self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
             return
-        elif protocol.state is PrimaryState.CLAIMING:
-            return  # a backup would be refused now; it waits
         else:
             protocol.peer_connected(link, now)
         protocol.receive(link, self._entrance.let_in(link), now)
@@ -207,9 +209,10 @@ class Node:
         wake_at = self._guest.wake_at()
         if self._inputs and self._guest.wants_input:
             wake_at = Nanoseconds(0)
-        if wake_at is None or self._protector is None:
-            return wake_at
-        return max(wake_at, self._protector.turn_at)
+        if wake_at is None:
+            return None
+        turn_at = Nanoseconds(0) if self._protector is None else self._protector.turn_at
+        return max(wake_at, turn_at, self._rests_until)
 
     # --- the guest ---
 
@@ -227,7 +230,7 @@ class Node:
         turn = FOREVER if self._protector is None else self._protector.begin_turn()
         deadline = Nanoseconds(now + MARK_INTERVAL_NS)
         outputs = guest.run(turn if limit is None else min(limit, turn), deadline)
-        now = now_ns()
+        begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
         protocol.log_produced(guest.machine.cpu.log_take())
@@ -236,6 +239,7 @@ class Node:
         count = guest.machine.count
         if guest.end is None:
             protocol.executed(count, now)
+            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
         elif not self._ended_told:
             self._ended_told = True
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
@@ -384,11 +388,8 @@ class Node:
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
-        if protocol.state is PrimaryState.AWAITING:
-            if self.config.solo or self.config.hosted:
-                protocol.run_alone()
-            for link in self._entrance.waiting(Kind.LOGGING):
-                self._admit(link, Kind.LOGGING, now_ns())
+        if protocol.state is PrimaryState.AWAITING and (self.config.solo or self.config.hosted):
+            protocol.run_alone()
         if self._lost_ns and won.generation != self._live_generation:
             self._tell(
                 control.WentAlone(
@@ -461,6 +462,7 @@ class Node:
             log_bytes=self._protocol.position,
             log_entries=machine.cpu.log_entries,
             held_bytes_max=self._held_max,
+            flow=flow_of(self._protocol.flow.totals),
             digests=machine.links,
             digest=machine.state_digest().hex(),
         )

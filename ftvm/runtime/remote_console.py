@@ -90,16 +90,18 @@ class RemoteConsole:
         if self.reached:
             self.answered_ns = now
         for link in self._dialer.dial(now):
-            self._endpoint.connected(link)
+            self._endpoint.connected(link, now)
+        self._endpoint.tick(now)
         self._act()
-        if (due := self._dialer.deadline()) is not None:
-            timeout = Nanoseconds(min(timeout, max(0, due - now_ns())))
+        for due in (self._dialer.deadline(), self._endpoint.deadline()):
+            if due is not None:
+                timeout = Nanoseconds(min(timeout, max(0, due - now_ns())))
         for happening in self.transport.poll(timeout):
             match happening:
                 case Received(link, data):
                     if self._dialer.owns(link):
                         self._dialer.answered(link)
-                    self._endpoint.receive(link, data)
+                    self._endpoint.receive(link, data, now_ns())
                 case Closed(link, why):
                     self._dialer.closed(link, why)
                     self._endpoint.closed(link)

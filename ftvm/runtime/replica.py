@@ -9,7 +9,6 @@ import sys
 import time
 
 from ftvm.errors import HostError, ProtocolError
-from ftvm.replication.events import Link
 from ftvm.runtime import control
 
 _LINE_BYTES_MAX = 1 << 16
@@ -28,7 +27,6 @@ class Replica:
         """Whether it began without a machine."""
         self.crashes: tuple[str, ...] = ()
         """At most one crash point for each role that it may come to have."""
-        self.link: Link | None = None
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
         self.killed_ns = 0

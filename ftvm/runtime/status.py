@@ -11,6 +11,7 @@ import msgspec
 from ftvm.errors import ProtocolError
 from ftvm.replication.events import LossCause
 from ftvm.replication.states import BackupState, PrimaryState
+from ftvm.runtime.report import Stall
 
 Role = Literal["primary", "backup", "standby"]
 Protection = Literal["notConfigured", "disabled", "needSecondary", "starting", "running"]
@@ -91,6 +92,10 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the console that is attached."""
     wait: str = ""
     """Why the guest must not run now."""
+    slowed: float = 0.0
+    """Part of its time, 0 to 1, that a primary's guest rested so that its backup could follow."""
+    stalls: dict[str, Stall] = msgspec.field(default_factory=dict)
+    """How often the guest had to wait, and for how long, by the cause: as `wait` has it."""
     uptime_ns: int = 0
 
 

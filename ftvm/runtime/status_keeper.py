@@ -5,6 +5,7 @@ from ftvm.replication.events import PeerLost
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.guest import Guest, now_ns
 from ftvm.runtime.meters import Meters
+from ftvm.runtime.report import stalls_of
 from ftvm.runtime.status import (
     PROTECTION_OF_BACKUP,
     PROTECTION_OF_PRIMARY,
@@ -91,5 +92,7 @@ class StatusKeeper:
             digest_instruction=machine.digest_count if machine and machine.links else None,
             console=self.console if protocol.console.attached else "",
             wait=wait,
+            slowed=round(protocol.flow.totals.slowed, 4),
+            stalls=stalls_of(protocol.flow.totals),
             uptime_ns=now - self._began_ns,
         )

@@ -10,6 +10,7 @@ from ftvm.errors import UsageError
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.images import find_image, read_image
+from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 
 _DESCRIPTION = """\
@@ -81,12 +82,14 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
+    add_pace_options(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
+    failure_timeout_ns, lag_bound_ns = find_pace(args)
     path = find_image(args.image)
     check_image(path, memory_bytes, args.append)
 
@@ -109,6 +112,8 @@ def carry_out(args: argparse.Namespace) -> int:
         crashes=crashes,
         epoch_s=int(time.time()),
         store_url=args.store,
+        failure_timeout_ns=failure_timeout_ns,
+        lag_bound_ns=lag_bound_ns,
     )
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()

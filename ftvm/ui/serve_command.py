@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.images import find_image
+from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 from ftvm.ui.run_command import check_image
 from ftvm.ui.secret_options import add_secret_options, find_security
@@ -79,6 +80,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--memory", metavar="SIZE", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", help="the kernel's command line")
+    add_pace_options(parser)
     add_secret_options(parser)
 
 
@@ -109,10 +111,18 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     from ftvm.runtime.host import name_of
 
     name = name_of(listen)
+    failure_timeout_ns, lag_bound_ns = find_pace(args)
     if args.image is None:
         if args.memory is not None or args.append is not None:
             raise UsageError("--memory and --append go with an IMAGE; a backup is sent its machine")
-        return NodeConfig(name=name, role="recruit", store_url=args.store, hosted=True)
+        return NodeConfig(
+            name=name,
+            role="recruit",
+            store_url=args.store,
+            hosted=True,
+            failure_timeout_ns=failure_timeout_ns,
+            lag_bound_ns=lag_bound_ns,
+        )
     memory_bytes = parse_size(args.memory or "64M")
     append = args.append or ""
     path = find_image(args.image)
@@ -128,4 +138,6 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
         append=append,
         memory_bytes=memory_bytes,
         epoch_s=int(time.time()),
+        failure_timeout_ns=failure_timeout_ns,
+        lag_bound_ns=lag_bound_ns,
     )
