@@ -80,13 +80,14 @@ class Flow:
         self._waits_for, self.now = why, now
 
     def behind(self, lag: Lag) -> float:
-        """Return what part of its bound a lag is: 1 is as much as may be."""
+        """Return what part of its bound a lag is: at 1 the guest must not run."""
         bounds = self._settings.lag_count_max, self._settings.lag_ns_max
         return max(lag.count / bounds[0], lag.ns / bounds[1])
 
     def share(self, lag: Lag) -> float:
         """Return the share of its time that a guest may run, 0 to 1."""
-        return min(max((1 - self.behind(lag)) / (1 - EASE), 0.0), 1.0)
+        behind = max(self.behind(lag), lag.catch_up_ns / self._settings.lag_ns_max)
+        return min(max((1 - behind) / (1 - EASE), 0.0), 1.0)
 
     def rest(self, ran_ns: int, lag: Lag) -> Nanoseconds:
         """Note that the guest ran for `ran_ns`; return how long it must rest now."""

@@ -16,9 +16,12 @@ class Lag:
     count: InstructionCount
     ns: Nanoseconds
     """How long ago the primary was where the backup is."""
+    catch_up_ns: Nanoseconds
+    """How long the backup will take to be where the primary is, by its pace of late. That tells
+    of a slow backup at once; the time above only when it has come to where we were fast."""
 
 
-NO_LAG = Lag(InstructionCount(0), Nanoseconds(0))
+NO_LAG = Lag(InstructionCount(0), Nanoseconds(0), Nanoseconds(0))
 LAG_STEPS = 64
 """The lag in time is known to this part of its bound."""
 
@@ -43,6 +46,9 @@ class Lockstep:
         self._ahead: deque[tuple[InstructionCount, Nanoseconds]] = deque()
         """Counts that the backup has not executed, and when we stood before them."""
         self._progress_at = now
+        self._pace = 0.0
+        """Instructions per ns that the backup executes when it has some; 0 if not known."""
+        self._timed_from: tuple[InstructionCount, Nanoseconds] | None = None
 
     @property
     def behind(self) -> bool:
@@ -56,8 +62,11 @@ class Lockstep:
 
     def lag(self, count: InstructionCount, now: Nanoseconds) -> Lag:
         """How far the backup is behind a primary that stands at `count`."""
-        since = self._ahead[0][1] if self._ahead else now
-        return Lag(InstructionCount(count - self.executed), Nanoseconds(max(now - since, 0)))
+        if not self._ahead:
+            return Lag(InstructionCount(count - self.executed), Nanoseconds(0), Nanoseconds(0))
+        left = InstructionCount(count - self.executed)
+        catch_up = max(now - self._progress_at, 0) + (left / self._pace if self._pace else 0)
+        return Lag(left, Nanoseconds(max(now - self._ahead[0][1], 0)), Nanoseconds(int(catch_up)))
 
     def mark(self, mark: Mark, now: Nanoseconds) -> None:
         """Note that `mark` was sent."""
@@ -92,6 +101,19 @@ class Lockstep:
             self._ahead.popleft()
         if moved:
             self._progress_at = now
+            self._time(now)
+
+    def _time(self, now: Nanoseconds) -> None:
+        """Take the backup's time, as long as it has something to execute."""
+        if self.executed >= self.marked.count:
+            self._timed_from = None
+            return
+        executed, since = self._timed_from or (self.executed, now)
+        if now - since >= max(self._lag_step_ns, 1):
+            pace = (self.executed - executed) / (now - since)
+            self._pace = (self._pace + pace) / 2 if self._pace else pace
+            executed, since = self.executed, now
+        self._timed_from = executed, since
 
     def stalls_at(self, patience_ns: Nanoseconds) -> Nanoseconds | None:
         """When a backup that does not move counts as lost; None while nothing is asked of it."""

@@ -78,6 +78,22 @@ def test_schedules_are_worth_running(build: Build) -> None:
     assert sum(verdict.lost for verdict in verdicts) < 50
 
 
+@pytest.mark.parametrize("rates", [(0.3, 0.4), (2.5, 3.5), (0.5, 2.0)], ids=str)
+def test_clocks_agree_in_nothing_and_need_not(rates: tuple[float, float], build: Build) -> None:
+    for seed in range(12):
+        verdict = World(seed, build, clock_rates=rates).run()
+        assert not verdict.violations, complaint(verdict)
+
+
+def test_clocks_that_differ_lose_nobody_who_is_there(build: Build) -> None:
+    for seed in range(12):
+        world = World(seed, build, faults=(), clock_rates=(0.8, 1.25))
+        verdict = world.run()
+        assert verdict.finished, complaint(verdict)
+        assert verdict.failovers == 0
+        assert world.store.memory.generation == 1
+
+
 def test_seed_replays_exactly(build: Build) -> None:
     machine = next(seed for seed in range(100) if World(seed, build).is_machine)
     for seed in (17, machine):
