@@ -12,7 +12,7 @@ import msgspec
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
-from ftvm.runtime.report import Flow
+from ftvm.runtime.report import Flow, Protection
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +82,20 @@ class Protected(msgspec.Struct, frozen=True, tag="protected"):
     pause_ns: int
     transfer_ns: int
     total_ns: int
+
+    def report(self) -> Protection:
+        """Return the same for the report of the run."""
+        return Protection(
+            generation=self.generation,
+            backup=self.node,
+            instruction=self.count,
+            rounds=self.rounds,
+            pages=self.pages,
+            bytes=self.bytes,
+            pause_ns=self.pause_ns,
+            transfer_ns=self.transfer_ns,
+            total_ns=self.total_ns,
+        )
 
 
 class Unprotected(msgspec.Struct, frozen=True, tag="unprotected"):

@@ -353,7 +353,7 @@ class Supervisor:
                     self._recruits_failed = 0
             case control.Protected():
                 self._backup_of[replica.name] = told.node
-                self._protections.append(_protection(told))
+                self._protections.append(told.report())
                 self.changes += 1
             case control.Unprotected(node, cause, detail):
                 self._protection_failures.append(
@@ -490,17 +490,3 @@ def _name_of(index: int) -> str:
     """Return a name that no other replica of the run has: a to z, a2 to z2 and so on."""
     turn, letter = divmod(index, 26)
     return chr(ord("a") + letter) + (str(turn + 1) if turn else "")
-
-
-def _protection(told: control.Protected) -> Protection:
-    return Protection(
-        generation=told.generation,
-        backup=told.node,
-        instruction=told.count,
-        rounds=told.rounds,
-        pages=told.pages,
-        bytes=told.bytes,
-        pause_ns=told.pause_ns,
-        transfer_ns=told.transfer_ns,
-        total_ns=told.total_ns,
-    )

@@ -29,8 +29,7 @@ Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
 dies, the backup goes on, and the guest's console never shows a seam."""
 
 _EPILOG = """\
-examples:
-  ftvm demo
+example:
   echo iiiq | ftvm run guest:counter --crash primary@output:20
 
 `ftvm COMMAND --help` tells more of a command."""

@@ -21,27 +21,27 @@ sys.exit(main({arguments}))
 
 
 def test_a_seed_tells_its_story_and_the_same_each_time(ftvm: FtvmCommand) -> None:
-    done = ftvm("simulate", "--seed", "3")
+    done = ftvm("simulate", "--seed", "0")
     lines = done.out.decode().splitlines()
     assert (done.status, done.err) == (0, "")
-    assert lines[0].startswith("schedule 3 ")
+    assert lines[0].startswith("schedule 0 ")
     assert lines[-1] == "holds"
     for word in ("asks the store for generation 1", "is a pair with", "types ", "sees ", "fault"):
         assert any(word in line for line in lines), word
-    assert ftvm("simulate", "--seed", "3").out == done.out
+    assert ftvm("simulate", "--seed", "0").out == done.out
 
 
 def test_verbose_tells_every_message(ftvm: FtvmCommand) -> None:
-    short, long = ftvm("simulate", "--seed", "3"), ftvm("simulate", "--seed", "3", "--verbose")
+    short, long = ftvm("simulate", "--seed", "0"), ftvm("simulate", "--seed", "0", "--verbose")
     assert b"Ack(" in long.out
     assert b"Ack(" not in short.out
     assert set(short.out.splitlines()) <= set(long.out.splitlines())
 
 
 def test_a_story_as_json(ftvm: FtvmCommand) -> None:
-    told = json.loads(ftvm("simulate", "--seed", "3", "--json").out)
+    told = json.loads(ftvm("simulate", "--seed", "0", "--json").out)
     assert told["holds"] is True
-    assert told["seed"] == 3
+    assert told["seed"] == 0
     assert told["violations"] == []
     assert [set(moment) for moment in told["story"]] == [{"at_ns", "who", "what", "detail"}] * len(
         told["story"]
