@@ -110,6 +110,8 @@ void core_set_uncounted(Core *core);
 void core_set_mode(Core *core, CoreMode mode);
 uint64_t core_clock(Core *core);
 uint64_t core_host_ns(Core *core);
+void core_simulate_host(Core *core, uint64_t seed, uint64_t host_ns);
+void core_set_host_ns(Core *core, uint64_t host_ns);
 uint64_t core_guest_ns(Core *core);
 uint64_t core_last_time(const Core *core);
 void core_set_timer(Core *core, uint64_t guest_ns);

@@ -46,6 +46,7 @@ typedef struct HostClock {
     uint64_t base_tsc, base_ns;
     uint64_t ns_per_tsc; /* 32.32 fixed point */
     uint64_t first_tsc, first_ns;
+    bool simulated; /* stands at base_ns until it is set on */
 } HostClock;
 
 typedef struct LogBuffer {
@@ -109,6 +110,7 @@ struct Core {
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
     uint32_t random_left;
+    uint64_t simulated_random;
 
     /* Pages. */
     TlbFills tlb_fills[TLB_MODES], jumps;

@@ -222,6 +222,18 @@ class Cpu:
         """The host's monotonic time, in which `run` takes its deadline."""
         return Nanoseconds(lib.core_host_ns(self._core))
 
+    def simulate_host(self, seed: int, host_ns: Nanoseconds) -> None:
+        """Take random numbers from `seed` and host time from `set_host_ns`, for good.
+
+        What a machine does then is a function of what it is given, also while it
+        is live; guest time goes on from where it is.
+        """
+        lib.core_simulate_host(self._core, seed, host_ns)
+
+    def set_host_ns(self, host_ns: Nanoseconds) -> None:
+        """Move the clock of a simulated host, which stands still otherwise and never goes back."""
+        lib.core_set_host_ns(self._core, host_ns)
+
     @property
     def last_time(self) -> Nanoseconds:
         """The last guest time that was given to the guest, a device or an event."""

@@ -33,6 +33,7 @@ from ftvm.replication.events import (
     Send,
     StateGiven,
 )
+from ftvm.replication.flow import Flow, Wait
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.messages import (
@@ -66,6 +67,9 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
+_STEPS = 16
+"""So often within the bound on its lag a backup that is behind says how far it is."""
+
 
 class BackupProtocol:
     """One backup, from its greeting until it ends, halts or goes live."""
@@ -88,6 +92,7 @@ class BackupProtocol:
         self._primary = ""
         self._decoder = FrameDecoder.for_logging()
         self._pulse: Pulse | None = None
+        self._answered = False
         self._greet_until: Nanoseconds | None = None
         self._unmarked = bytearray()
         self._exited: Exited | None = None
@@ -98,6 +103,7 @@ class BackupProtocol:
         self._handed_over = False
         self.console = ConsoleService(identity, settings, channels, self._events.append)
         self._inheritance = Inheritance(self.console.outputs, self.console.inputs)
+        self.flow = Flow(settings)
         self.generation = Generation(0)
         self.mark = Mark(InstructionCount(0), LogPosition(0))
         self._told_mark = self.mark
@@ -124,7 +130,16 @@ class BackupProtocol:
     @property
     def runnable(self) -> bool:
         """Whether the machine has something left to do."""
-        return not self.over and not self._at_mark
+        return self.wait is None
+
+    @property
+    def wait(self) -> Wait | None:
+        """Why the machine must not run now, or None if it may."""
+        if self.over:
+            return Wait.OVER
+        if self.state in (BackupState.JOINING, BackupState.RECEIVING):
+            return Wait.NOT_STARTED
+        return Wait.LOG_EMPTY if self._at_mark else None
 
     @property
     def _at_mark(self) -> bool:
@@ -167,8 +182,10 @@ class BackupProtocol:
         if self.over:
             return
         if self.console.owns(link):
-            self.console.receive(link, data)
+            self.console.receive(link, data, now)
         elif link == self._link:
+            if self._pulse is not None:  # any byte will do: a message can take long
+                self._pulse.heard(now)
             self._decoder.feed(data)
             try:
                 while (
@@ -180,6 +197,7 @@ class BackupProtocol:
             # One acknowledgement for all marks that came together.
             if self._link is not None and self.mark != self._told_mark:
                 self._acknowledge(link)
+            self.flow.waits(self.wait, now)
 
     def closed(self, link: Link) -> None:
         """Note that a connection is gone; a lost primary means going live at once."""
@@ -222,13 +240,14 @@ class BackupProtocol:
             raise ValueError(f"log used to {position}, mark at {self.mark.position}")
         self.count, self.position = count, position
         # Often enough that a primary stopped by the lag bound goes on smoothly.
-        step = self._settings.lag_count_max // 4
+        step = self._settings.lag_count_max // _STEPS
         if (
             self._link is not None
             and count > self._told_executed
             and (self._at_mark or count >= self._told_executed + step)
         ):
             self._acknowledge(self._link)
+        self.flow.waits(self.wait, now)
         self._look_at_mark()
 
     def exited(self, count: InstructionCount, status: int, digest: bytes) -> None:
@@ -316,10 +335,9 @@ class BackupProtocol:
         )  # fmt: skip
 
     def _take(self, link: Link, message: Message, now: Nanoseconds) -> None:
-        if self._pulse is None:
+        if not self._answered:
             self._take_answer(link, message, now)
             return
-        self._pulse.heard(now)
         match message:
             case State(piece) if self.state is BackupState.RECEIVING and not self._handed_over:
                 self._take_piece(link, piece)
@@ -337,6 +355,8 @@ class BackupProtocol:
                 if position != end:
                     raise ProtocolError(f"log from position {position} where {end} is next")
                 self._unmarked += data
+                if len(self._unmarked) > self._settings.log_unmarked_bytes_max:
+                    raise ProtocolError(f"{len(self._unmarked)} bytes of log without a mark")
             case Mark() if self._handed_over:
                 self._take_mark(message)
             case Released(channel, offset, wanted):
@@ -346,6 +366,8 @@ class BackupProtocol:
                 self.console.outputs[channel].confirm(offset)
             case Heartbeat():
                 pass
+            case Goodbye(Reason.SWITCH_OVER, _, detail):
+                self._lose_primary(LossCause.LEFT, detail)
             case Goodbye():
                 self._farewell = message
                 self._link = self._pulse = None
@@ -358,6 +380,10 @@ class BackupProtocol:
                 raise ProtocolError(f"{type(message).__name__} is not for a backup to receive")
 
     def _take_answer(self, link: Link, message: Message, now: Nanoseconds) -> None:
+        if self._pulse is None:
+            self._pulse = Pulse(self._settings, now)
+        if isinstance(message, Heartbeat):
+            return  # it is there, and cannot say yes or no yet
         if isinstance(message, Goodbye):
             raise ProtocolError(f"refused: {message.detail}")
         if not isinstance(message, Hello):
@@ -367,7 +393,7 @@ class BackupProtocol:
         comes = self._needs_state
         self._automaton.fire(BackupTrigger.STATE_COMES if comes else BackupTrigger.ACCEPTED)
         self._handed_over = not comes
-        self._pulse = Pulse(self._settings, now)
+        self._answered = True
         self.generation, self._primary = message.generation, message.node
         self._identity = replace(
             self._identity, run=message.run, image=message.image, config=message.config

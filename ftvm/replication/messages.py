@@ -1,9 +1,10 @@
-"""The messages of both channels; every field says why it is there and what is legal.
+"""The messages of all channels; every field says why it is there and what is legal.
 
-Two kinds of connection carry them. The *logging channel* joins primary and
+Three kinds of connection carry them. The *logging channel* joins primary and
 backup; the *console channel* joins a node (primary or backup) and a console
-endpoint. The annotation of a field names its wire form (wire.py); framing.py
-puts messages into frames.
+endpoint; on the *status channel* anybody of the pair asks a host how it is.
+The annotation of a field names its wire form (wire.py); framing.py puts
+messages into frames.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ CONSOLE = Channel(0)
 
 DATA_BYTES_MAX = 256 * 1024
 """Most payload bytes of one message: small enough that a heartbeat never waits long behind it."""
+
+STATUS_BYTES_MAX = 16 * 1024
+"""Most bytes of a status: some dozens of numbers and a few sentences."""
 
 RUN_UNKNOWN = bytes(16)
 """The run id of somebody who has not taken part in any run yet."""
@@ -64,6 +68,8 @@ class Reason(IntEnum):
     """The greeting does not fit; nothing was begun."""
     REPLACED = 4
     """Another console has taken over; do not come back unasked."""
+    SWITCH_OVER = 5
+    """Somebody asked the primary to leave its guest to the backup: go live."""
 
 
 RoleField: TypeAlias = Annotated[Role, Choice(Role)]
@@ -195,7 +201,8 @@ class Heartbeat(Message):
 class Goodbye(Message):
     """Any direction on any channel, last message: I leave on purpose.
 
-    From the primary: the backup must not go live. From an endpoint with
+    From the primary: the backup must not go live, unless with SWITCH_OVER,
+    which is a loss of the primary like any other. From an endpoint with
     GUEST_ENDED: I have all output and the exit status.
     """
 
@@ -401,10 +408,31 @@ class Fenced(Message):
     """The newest that the endpoint has accepted."""
 
 
+# --- status channel ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWanted(Message):
+    """Anybody of the pair to a host, as often as he likes: how are you?"""
+
+    CODE: ClassVar[int] = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Message):
+    """The answer of a host of whatever role."""
+
+    CODE: ClassVar[int] = 33
+
+    report: Annotated[bytes, Blob(STATUS_BYTES_MAX)]
+    """A JSON object; its fields are the runtime's, and opaque here."""
+
+
 LOGGING_MESSAGES: tuple[type[Message], ...] = (
     Hello, Entries, Mark, Ack, Released, Heartbeat, Goodbye, Diverged,
     State, Taken, Kept, Handover, Complete, Commit,
 )  # fmt: skip
 CONSOLE_MESSAGES: tuple[type[Message], ...] = (
-    Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
+    Heartbeat, Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
 )  # fmt: skip
+STATUS_MESSAGES: tuple[type[Message], ...] = (StatusWanted, Status)

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from ftvm.replication.console import ConsoleService
 from ftvm.replication.events import Event, Link, Send
@@ -23,24 +22,6 @@ from ftvm.replication.protection import kept_outputs
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.streams import OutputStream
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
-
-
-class Wait(StrEnum):
-    """Why the primary's guest must not run now."""
-
-    NOT_STARTED = "not started"
-    LOG_FULL = "log full"
-    LAG = "lag"
-    OUTPUT_FULL = "output full"
-    OVER = "over"
-
-
-@dataclass
-class Candidate:
-    """A connection that has not greeted."""
-
-    greet_until: Nanoseconds
-    decoder: FrameDecoder
 
 
 class Backup:
@@ -70,8 +51,12 @@ class Backup:
         self._unsent += data
 
     def publish(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> None:
-        """Send the log made since the last mark, and a mark for where the machine stands."""
-        if mark == lockstep.marked:
+        """Send the log made since the last mark, and a mark for where the machine stands.
+
+        That waits while there are too many marks on their way.
+        """
+        lockstep.reached(mark.count, now)
+        if mark == lockstep.marked or lockstep.full:
             return
         position = lockstep.marked.position
         for start in range(0, len(self._unsent), DATA_BYTES_MAX):

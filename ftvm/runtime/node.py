@@ -1,24 +1,20 @@
-"""One replica: a process with a guest, a protocol object and its connections.
+"""One replica: a guest, a protocol object and its connections.
 
-`python -m ftvm.runtime.node` reads a `NodeConfig` from standard input. The
-loop hands the protocol what happened, acts on what it asks for, and runs the
-guest as far as it allows; all on one thread. While the guest runs, a readable
-socket ends the run within a few slices.
+Whoever starts it gives it a transport with a listener, and is told what becomes
+of it: node_process.py under a supervisor, host.py on a host of its own. The loop
+hands the protocol what happened, acts on what it asks for, and runs the guest as
+far as it allows; all on one thread. While the guest runs, a readable socket ends
+the run within a few slices.
 """
 
-import hashlib
-import os
-import signal
-import socket
-import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
-from ftvm import __version__
-from ftvm.errors import DivergenceError, FtvmError, StateError
+from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
-from ftvm.machine.plain import encode_plain
+from ftvm.replication.arbitration import Unreachable
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
@@ -32,6 +28,7 @@ from ftvm.replication.events import (
     GoLive,
     Halt,
     InputArrived,
+    Link,
     PeerJoined,
     PeerLost,
     ProtectionFailed,
@@ -39,18 +36,23 @@ from ftvm.replication.events import (
     StateGiven,
     StateWanted,
 )
-from ftvm.replication.messages import Channel
+from ftvm.replication.framing import Kind
+from ftvm.replication.messages import Channel, Reason
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.replication.settings import Identity, Settings
+from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
-from ftvm.runtime import control, security
+from ftvm.runtime import control
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
+from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
-from ftvm.runtime.refusals import RefusalLog
+from ftvm.runtime.report import flow_of
+from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
-from ftvm.runtime.store_url import open_store
-from ftvm.runtime.transport import Accepted, Received, Refused, Transport
+from ftvm.runtime.store_url import parse_store_url
+from ftvm.runtime.transport import Closed, Received, Transport
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 MARK_INTERVAL_NS = Nanoseconds(2_000_000)
@@ -59,37 +61,36 @@ MARK_INTERVAL_NS = Nanoseconds(2_000_000)
 CONSOLE_CHANNEL = Channel(CONSOLE)
 
 
-def identity_of(config: control.NodeConfig, image: bytes, machine: MachineConfig) -> Identity:
-    """Return what the node's greeting says of it."""
-    content = hashlib.blake2b(digest_size=32)
-    for part in (image, config.image_name.encode(), config.append.encode()):
-        content.update(len(part).to_bytes(8, "little") + part)
-    return Identity(
-        node=config.name,
-        run=bytes.fromhex(config.run),
-        image=content.digest(),
-        config=hashlib.blake2b(encode_plain(machine), digest_size=32).digest(),
-        engine=f"ftvm {__version__}, unicorn 2.1.4",
-    )
-
-
 class Node:
     """A replica from its start to its end."""
 
-    def __init__(self, config: control.NodeConfig) -> None:
+    def __init__(
+        self,
+        config: control.NodeConfig,
+        transport: Transport,
+        store_asker: StoreAsker,
+        tell: Callable[[control.Told], None],
+    ) -> None:
         self.config = config
-        self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
-        self._refusals = RefusalLog()
+        self._transport = transport
+        self._store_asker = store_asker
+        self._store_url = parse_store_url(config.store_url)
+        self._tell = tell
         self._crashes = [parse_crash_point(text) for text in config.crashes]
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        image = read_image(Path(config.image_path))
+        image = read_image(Path(config.image_path)) if config.role != "recruit" else b""
         identity = identity_of(config, image, machine)
-        self._store = StoreAsker(open_store(config.store_url, identity.run))
-        self._settings = Settings()
+        self._settings = settings_for(
+            Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
+        )
+        self._entrance = Entrance(
+            transport, self._settings, self.status, lambda line: tell(control.Refused(line))
+        )
+        self._status = StatusKeeper(config.name, config.image_name, config.solo)
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
-        self._recruit = Recruit(machine, self._crash_of("backup"))
+        self._recruit = Recruit(self._crash_of("backup"))
         if config.role == "recruit":
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
@@ -106,10 +107,14 @@ class Node:
         self._fed = 0
         self._lost_ns = self._drained_ns = Nanoseconds(0)
         self._held_max = 0
+        self._rests_until = Nanoseconds(0)
         self._ended_told = False
-        self._has_console = self._takes_backups = False
+        self._has_console = config.hosted
+        self._leaving: str | None = None
         self._live_generation = 0
         self._over: control.Over | None = None
+        self.parting: Reason | None = None
+        """Why it ended in good order, once it has."""
 
     def _crash_of(self, role: str) -> CrashPoint | None:
         return next((crash for crash in self._crashes if crash.role == role), None)
@@ -125,14 +130,14 @@ class Node:
 
     # --- the loop ---
 
-    def run(self) -> None:
-        """Be a replica until the protocol says that it is over."""
-        self._listen()
+    def run(self) -> control.Over:
+        """Be a replica until the protocol says that it is over, and how."""
+        self._transport.watch(self._store_asker.descriptor, self._store_answered)
         self._tell(control.Ready())
         if isinstance(self._protocol, PrimaryProtocol):
             self._protocol.start()
         else:
-            link = self._transport.connect("127.0.0.1", self.config.logging_port)
+            link = self._transport.connect(self.config.join_host, self.config.join_port)
             self._protocol.peer_connected(link, now_ns())
         self._act()
         while self._over is None:
@@ -148,48 +153,43 @@ class Node:
             self._tell(self._totals())
         self._tell(self._over)
         self._farewell()
-
-    def _listen(self) -> None:
-        self._accept("console", self.config.console_descriptor)
-        self._transport.watch(sys.stdin.fileno(), self._commanded)
-        self._transport.watch(self._store.descriptor, self._store_answered)
-        if isinstance(self._protocol, BackupProtocol):
-            self._accept_backups()  # to turn away whoever calls before it is live
-
-    def _accept(self, name: str, descriptor: int) -> None:
-        self._transport.accept_from(socket.socket(fileno=descriptor), name)
-
-    def _accept_backups(self) -> None:
-        if not self._takes_backups and self.config.logging_descriptor >= 0:
-            self._takes_backups = True
-            self._accept("logging", self.config.logging_descriptor)
+        self._transport.unwatch(self._store_asker.descriptor)
+        return self._over
 
     def _hear(self) -> None:
         now = now_ns()
         for happening in self._transport.poll(Nanoseconds(self._sleep_ns())):
-            if isinstance(happening, Received):
-                self._protocol.receive(happening.link, happening.data, now)
-            elif isinstance(happening, Refused):
-                self._refused(happening)
-            elif not isinstance(happening, Accepted):
-                self._protocol.closed(happening.link)
-            elif happening.listener == "console":
-                self._protocol.console_connected(happening.link, now)
-            elif isinstance(self._protocol, PrimaryProtocol):
-                self._protocol.peer_connected(happening.link, now)
-            else:
-                self._transport.close(happening.link)
+            match self._entrance.take(happening, now):
+                case Admitted(link, kind):
+                    self._admit(link, kind, now)
+                case Received(link, data):
+                    self._protocol.receive(link, data, now)
+                case Closed(link):
+                    self._protocol.closed(link)
             self._act()
+        self._entrance.tick(now)
+        self._status.note(self._protocol, now)
 
-    def _refused(self, refused: Refused) -> None:
-        if (line := self._refusals.admit(refused.text, now_ns())) is not None:
-            self._tell(control.Refused(line))
+    def _admit(self, link: Link, kind: Kind, now: Nanoseconds) -> None:
+        """Give a connection to the protocol, once that takes it."""
+        protocol = self._protocol
+        if kind is Kind.CONSOLE:
+            protocol.console_connected(link, now)
+        elif isinstance(protocol, BackupProtocol):
+            self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
+            return
+        else:
+            protocol.peer_connected(link, now)
+        protocol.receive(link, self._entrance.let_in(link), now)
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
         if self._can_pump():
             return 0
-        times = [self._protocol.deadline(), self._guest_moment(), self._crash_moment()]
+        times = [
+            self._protocol.deadline(), self._entrance.deadline(),
+            self._guest_moment(), self._crash_moment(),
+        ]  # fmt: skip
         moments = [moment for moment in times if moment is not None]
         forever = 3_600_000_000_000
         return max(0, min(min(moments, default=now_ns() + forever) - now_ns(), forever))
@@ -209,9 +209,10 @@ class Node:
         wake_at = self._guest.wake_at()
         if self._inputs and self._guest.wants_input:
             wake_at = Nanoseconds(0)
-        if wake_at is None or self._protector is None:
-            return wake_at
-        return max(wake_at, self._protector.turn_at)
+        if wake_at is None:
+            return None
+        turn_at = Nanoseconds(0) if self._protector is None else self._protector.turn_at
+        return max(wake_at, turn_at, self._rests_until)
 
     # --- the guest ---
 
@@ -229,7 +230,7 @@ class Node:
         turn = FOREVER if self._protector is None else self._protector.begin_turn()
         deadline = Nanoseconds(now + MARK_INTERVAL_NS)
         outputs = guest.run(turn if limit is None else min(limit, turn), deadline)
-        now = now_ns()
+        begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
         protocol.log_produced(guest.machine.cpu.log_take())
@@ -238,6 +239,7 @@ class Node:
         count = guest.machine.count
         if guest.end is None:
             protocol.executed(count, now)
+            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
         elif not self._ended_told:
             self._ended_told = True
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
@@ -294,12 +296,16 @@ class Node:
             self._tell(self._protector.report(generation))
             self._protector = None
         self._tell(control.Paired(self._guest.machine.count))
+        if self._leaving is not None:
+            self.leave(self._leaving)
 
     def _failed(self, failure: ProtectionFailed) -> None:
         assert self._protector is not None
         if self._guest.end is None:  # else nobody needs a backup any more
             self._tell(self._protector.failure(failure.cause.value, failure.detail))
         self._protector = None
+        if self._leaving is not None:
+            self._protocol.stop(self._leaving)
 
     def _feed_state(self, protocol: BackupProtocol, piece: bytes) -> None:
         try:
@@ -331,18 +337,20 @@ class Node:
                 self._transport.close(link)
             case FeedLog(_, data):
                 self._log += data
-            case ConsoleAttached():
-                self._has_console = True
+            case ConsoleAttached(_, node):
+                self._has_console, self._status.console = True, node
             case InputArrived():
                 self._take_input(event)
             case AskStore(expected, owner):
                 self._drained_ns = now_ns()
-                self._store.ask(expected, owner)
+                store = self._store_url.open(self._protocol.console.run)
+                self._store_asker.ask(store, expected, owner)
             case GenerationWon():
                 self._won(event)
             case GoLive():
                 self._go_live(event)
             case StateWanted(_, node):
+                self._status.peer = node
                 self._protector = Protector(self._guest, node, self._crash_of("primary"))
             case ProtectionFailed():
                 self._failed(event)
@@ -350,14 +358,17 @@ class Node:
                 self._feed_state(self._protocol, piece)
             case StateGiven() if isinstance(self._protocol, BackupProtocol):
                 self._take_machine(self._protocol, event)
-            case PeerJoined(_, _, generation):
+            case PeerJoined(_, node, generation):
+                self._status.joined(node)
                 self._joined(generation)
             case PeerLost(cause, detail, count):
                 self._lost_ns = now_ns()
+                self._status.lost(event)
                 self._tell(control.PeerGone(cause.value, detail, count, self._lost_ns))
             case Halt(cause, detail):
                 self._over = control.Over(cause.value, detail)
-            case Ended():
+            case Ended(reason, _):
+                self.parting = reason
                 self._over = control.Over("", "")
 
     def _take_input(self, arrived: InputArrived) -> None:
@@ -368,14 +379,16 @@ class Node:
             self._inputs.append(InputArrived(arrived.channel, offset, data))
 
     def _store_answered(self) -> None:
-        self._protocol.store_answered(self._store.answer(), now_ns())
+        outcome = self._store_asker.answer()
+        if isinstance(outcome, Unreachable):
+            self._tell(control.Waits(outcome.detail))
+        self._protocol.store_answered(outcome, now_ns())
         self._act()
 
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
-        self._accept_backups()  # before, the first one would be refused, so it waits in the queue
-        if self.config.solo and protocol.state is PrimaryState.AWAITING:
+        if protocol.state is PrimaryState.AWAITING and (self.config.solo or self.config.hosted):
             protocol.run_alone()
         if self._lost_ns and won.generation != self._live_generation:
             self._tell(
@@ -409,10 +422,38 @@ class Node:
             )
         )
 
-    # --- the supervisor ---
+    # --- whoever started it ---
 
-    def _tell(self, told: control.Told) -> None:
-        os.write(sys.stdout.fileno(), control.encode_line(told))
+    @property
+    def guest(self) -> Guest | None:
+        """The guest, if there is one here."""
+        return self._held_guest
+
+    def status(self) -> HostStatus:
+        """Say how this node is."""
+        return self._status.status(self._protocol, self._held_guest)
+
+    def stop(self, detail: str) -> None:
+        """End because the user wants it, and with a primary its backup."""
+        self._protocol.stop(detail)
+        self._act()
+
+    def leave(self, detail: str) -> bool:
+        """Leave the guest to the other half of the pair, or stop it if there is none.
+
+        False if that has to wait for a new backup that is on its way.
+        """
+        protocol = self._protocol
+        if isinstance(protocol, BackupProtocol):
+            protocol.stop(detail)
+        elif protocol.state is PrimaryState.PROTECTING:
+            self._leaving = detail
+            return False
+        else:
+            paired = protocol.state is PrimaryState.PAIRED
+            protocol.stop(detail, Reason.SWITCH_OVER if paired else Reason.USER_ACTION)
+        self._act()
+        return True
 
     def _totals(self) -> control.Totals:
         machine = self._guest.machine
@@ -421,16 +462,10 @@ class Node:
             log_bytes=self._protocol.position,
             log_entries=machine.cpu.log_entries,
             held_bytes_max=self._held_max,
+            flow=flow_of(self._protocol.flow.totals),
             digests=machine.links,
             digest=machine.state_digest().hex(),
         )
-
-    def _commanded(self) -> None:
-        line = os.read(sys.stdin.fileno(), 65536)
-        if not line:  # the supervisor is gone, and nobody is left to serve
-            os._exit(1)
-        stop = control.decode_line(line, control.Stop)
-        self._protocol.stop(stop.detail)
 
     def _farewell(self) -> None:
         """Let what was sent last go out, for as long as the other side takes it."""
@@ -444,25 +479,3 @@ class Node:
 
 def _behind(count: int) -> InstructionCount:
     return InstructionCount(count + 1)
-
-
-def main() -> int:
-    """Run a node as its supervisor says; returns the process's exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to judge
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        byte = os.read(sys.stdin.fileno(), 1)
-        if not byte:
-            return 2
-        line += byte
-    try:
-        Node(control.decode_line(bytes(line), control.NodeConfig)).run()
-    except FtvmError as error:
-        over = control.Over("error", str(error))
-        os.write(sys.stdout.fileno(), control.encode_line(over))
-        return error.exit_status
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from ftvm.errors import StateError
 from ftvm.machine.cpu import FOREVER
-from ftvm.machine.machine import Machine, MachineConfig
+from ftvm.machine.machine import Machine
 from ftvm.machine.transfer import PUMP_PIECES, StateReceiver, StateSender
 from ftvm.replication.events import StateGiven
 from ftvm.replication.primary import PrimaryProtocol
@@ -104,8 +104,8 @@ class Protector:
 class Recruit:
     """A machine on its way to the node of a new backup."""
 
-    def __init__(self, config: MachineConfig, crash: CrashPoint | None) -> None:
-        self._receiver = StateReceiver(config)
+    def __init__(self, crash: CrashPoint | None) -> None:
+        self._receiver = StateReceiver()
         self._crash = PieceCrash(crash)
         self._machine: Machine | None = None
 

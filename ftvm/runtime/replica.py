@@ -9,7 +9,6 @@ import sys
 import time
 
 from ftvm.errors import HostError, ProtocolError
-from ftvm.replication.events import Link
 from ftvm.runtime import control
 
 _LINE_BYTES_MAX = 1 << 16
@@ -28,40 +27,36 @@ class Replica:
         """Whether it began without a machine."""
         self.crashes: tuple[str, ...] = ()
         """At most one crash point for each role that it may come to have."""
-        self.link: Link | None = None
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
-        self.console_port = self.logging_port = 0
+        self.port = 0
+        """Where it listens, on loopback."""
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = b""
 
-    def start(
-        self, config: control.NodeConfig, console: socket.socket, logging: socket.socket | None
-    ) -> None:
-        """Start the process; it inherits the listening sockets, which are closed here."""
-        sockets = [console] if logging is None else [console, logging]
-        self.console_port = console.getsockname()[1]
-        self.logging_port = 0 if logging is None else logging.getsockname()[1]
+    def start(self, config: control.NodeConfig, key: bytes, listener: socket.socket) -> None:
+        """Start the process; it inherits the listening socket, which is closed here."""
+        self.port = listener.getsockname()[1]
+        launch = control.Launch(config, listener.fileno(), key.hex())
         try:
             self._process = subprocess.Popen(
                 # -P: whatever lies in the working directory is not ours to import.
-                [sys.executable, "-P", "-m", "ftvm.runtime.node"],
+                [sys.executable, "-P", "-m", "ftvm.runtime.node_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=[s.fileno() for s in sockets],
+                pass_fds=[listener.fileno()],
                 # The terminal's signals are the supervisor's to judge, from the first moment.
                 process_group=0,
             )
         except OSError as error:
             raise HostError(f"cannot start a replica: {error.strerror}") from None
         finally:
-            for listener in sockets:
-                listener.close()
+            listener.close()
         os.set_blocking(self.stdout, False)
-        self._write(control.encode_line(config))
+        self._write(control.encode_line(launch))
 
     @property
     def process(self) -> subprocess.Popen[bytes]:

@@ -5,6 +5,8 @@ All times are ns of host time, all instructions are engine steps since reset.
 
 import msgspec
 
+from ftvm.replication.flow import FlowTotals
+
 
 class FailoverTimes(msgspec.Struct, frozen=True, kw_only=True):
     """The steps of a failover; `total_ns` is their sum, from death to console.
@@ -102,6 +104,28 @@ class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
     digests: int
 
 
+class Stall(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a guest had to wait for something, and for how long in all."""
+
+    times: int
+    ns: int
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pace of its backup has cost a guest, by the primary that lived to the end.
+
+    The farthest that the backup was behind; the part of its time, 0 to 1, that
+    the guest rested so that the backup could follow; and what it waited for,
+    by the name of the cause ("log full", "lag", "output full").
+    """
+
+    lag_instructions_max: int
+    lag_ns_max: int
+    slowed: float
+    slowed_ns: int
+    stalls: dict[str, Stall]
+
+
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run from start to end.
 
@@ -123,6 +147,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     input_bytes: int
     held_bytes_max: int
     log: LogTotals
+    flow: Flow | None
     failovers: list[Failover]
     backup_losses: list[BackupLoss]
     protections: list[Protection]
@@ -131,3 +156,19 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     divergences: list[str]
     contradictions: list[str]
     wall_ns: int
+
+
+def flow_of(totals: FlowTotals) -> Flow:
+    """Return what a replica has counted, for a report."""
+    return Flow(
+        lag_instructions_max=totals.lag_count_max,
+        lag_ns_max=totals.lag_ns_max,
+        slowed=round(totals.slowed, 4),
+        slowed_ns=totals.slowed_ns,
+        stalls=stalls_of(totals),
+    )
+
+
+def stalls_of(totals: FlowTotals) -> dict[str, Stall]:
+    """Return what a replica's guest has waited for, by the name of the cause."""
+    return {why.value: Stall(times=one.times, ns=one.ns) for why, one in totals.stalls.items()}

@@ -10,14 +10,13 @@ goes, gets output by the callback, and asks `finished` and `report`.
 """
 
 import secrets
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftvm.errors import HostError, LostGuestError, UsageError
+from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -27,8 +26,11 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
+from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS, settings_for
 from ftvm.runtime import control, security
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.dialer import Dialer
 from ftvm.runtime.guest import End, now_ns, unpack_end
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
@@ -42,14 +44,14 @@ from ftvm.runtime.report import (
     ProtectionFailure,
     RunReport,
 )
-from ftvm.runtime.transport import Received, Refused, Transport, listen
+from ftvm.runtime.run_directory import make_directory
+from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
 _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
-_STORE_BYTES = 1 << 16
 _REFUSALS_MAX = 100
 
 
@@ -64,6 +66,10 @@ class RunSpec:
     solo: bool
     crashes: tuple[CrashPoint, ...]
     epoch_s: int
+    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
+    """Silence after which a replica counts as lost."""
+    lag_bound_ns: Nanoseconds = LAG_BOUND_NS
+    """How long the backup may be behind."""
     store_url: str | None = None
     """Where the replicas arbitrate; None for a directory of the run's own."""
 
@@ -75,10 +81,12 @@ class Supervisor:
         self._spec = spec
         self._output = output
         self._run = secrets.token_bytes(16)
-        self._endpoint = ConsoleEndpoint("console", self._run)
+        settings = settings_for(spec.failure_timeout_ns, spec.lag_bound_ns)
+        self._endpoint = ConsoleEndpoint("console", self._run, settings=settings)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
-        self._directory = _make_directory()
+        self._dialer = Dialer(self.transport, ())
+        self._directory = make_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
@@ -110,6 +118,7 @@ class Supervisor:
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
+        self._waits_for = ""
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -132,8 +141,6 @@ class Supervisor:
 
     def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
-        logging = None if spec.solo else listen()
-        console = listen()
         name = _name_of(len(self.replicas))
         replica = (
             Replica(name, "primary") if primary is None else Replica(name, "backup", primary.name)
@@ -149,15 +156,15 @@ class Supervisor:
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
             store_url=spec.store_url or self._directory.name + "/store",
-            console_descriptor=console.fileno(),
-            logging_descriptor=-1 if logging is None else logging.fileno(),
-            logging_port=0 if primary is None else primary.logging_port,
+            join_host=LOOPBACK,
+            join_port=0 if primary is None else primary.port,
             crashes=self._crashes_of(primary is None),
-            key=self._key.hex(),
+            failure_timeout_ns=spec.failure_timeout_ns,
+            lag_bound_ns=spec.lag_bound_ns,
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
-        replica.start(config, console, logging)
+        replica.start(config, self._key, listen())
         self.replicas.append(replica)
         self.transport.watch(replica.stdout, lambda: self._hear(replica))
         return replica
@@ -190,14 +197,19 @@ class Supervisor:
         Raises LostGuestError once no replica is left to run the guest, HostError
         if the guest never began.
         """
-        for happening in self.transport.poll(timeout):
+        for link in self._dialer.dial(now_ns()):
+            self._endpoint.connected(link, now_ns())
+        for happening in self.transport.poll(self._patience(timeout)):
             if isinstance(happening, Received):
-                self._endpoint.receive(happening.link, happening.data)
+                self._endpoint.receive(happening.link, happening.data, now_ns())
             elif isinstance(happening, Refused):
                 self.refusals.append(happening.text)
-            else:
+            elif isinstance(happening, Closed):
+                self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
             self._act()
+        self._endpoint.tick(now_ns())
+        self._act()
         self._protect()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
@@ -206,6 +218,13 @@ class Supervisor:
             for replica in self.replicas:
                 if replica.alive:
                     replica.kill()
+
+    def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds | None:
+        """How long to wait for something, at most `timeout`."""
+        times = (self._endpoint.deadline(), self._dialer.deadline())
+        limits = [] if timeout is None else [timeout]
+        limits += [Nanoseconds(max(0, time - now_ns())) for time in times if time is not None]
+        return min(limits, default=None)
 
     @property
     def running(self) -> bool:
@@ -231,7 +250,7 @@ class Supervisor:
     @property
     def input_settled(self) -> bool:
         """Whether all input so far is in the guest for good."""
-        return self._endpoint.forgotten() == self._input_bytes
+        return self._endpoint.unsettled() == 0
 
     def stop(self, detail: str) -> None:
         """End the run from outside."""
@@ -263,8 +282,9 @@ class Supervisor:
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)
-                case Close(link, _):
+                case Close(link, why):
                     self.transport.close(link)
+                    self._dialer.closed(link, why)
                 case OutputAccepted(_, _, _, data):
                     self._output_bytes += len(data)
                     self.output_at_ns = now_ns()
@@ -291,9 +311,7 @@ class Supervisor:
     def _take(self, replica: Replica, told: control.Told) -> None:
         match told:
             case control.Ready():
-                replica.link = self.transport.connect("127.0.0.1", replica.console_port)
-                self._endpoint.connected(replica.link)
-                self._act()
+                self._dialer.add(Address(LOOPBACK, replica.port))
             case control.PeerGone():
                 self._gone[replica.name] = told
             case control.WentLive():
@@ -315,6 +333,10 @@ class Supervisor:
                     )
                 )
                 self.changes += 1
+            case control.Waits(why):
+                if self._waits_for != (why := f"{replica.role} {replica.name} waits: {why}"):
+                    self._waits_for = why
+                    self.refusals.append(why)
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():
@@ -331,7 +353,7 @@ class Supervisor:
                     self._recruits_failed = 0
             case control.Protected():
                 self._backup_of[replica.name] = told.node
-                self._protections.append(_protection(told))
+                self._protections.append(told.report())
                 self.changes += 1
             case control.Unprotected(node, cause, detail):
                 self._protection_failures.append(
@@ -341,6 +363,7 @@ class Supervisor:
 
     def _buried(self, replica: Replica) -> None:
         self.transport.unwatch(replica.stdout)
+        self._dialer.remove(Address(LOOPBACK, replica.port))
         replica.dead_ns = now_ns()
         status = replica.reap()
         if replica is self._recruit:
@@ -415,6 +438,7 @@ class Supervisor:
                 bytes=max((t.log_bytes for t in totals), default=0),
                 digests=max((t.digests for t in totals), default=0),
             ),
+            flow=next((r.totals.flow for r in right if r.totals and r.role == "primary"), None),
             failovers=self._failovers(),
             backup_losses=self._backup_losses,
             protections=self._protections,
@@ -466,32 +490,3 @@ def _name_of(index: int) -> str:
     """Return a name that no other replica of the run has: a to z, a2 to z2 and so on."""
     turn, letter = divmod(index, 26)
     return chr(ord("a") + letter) + (str(turn + 1) if turn else "")
-
-
-def _protection(told: control.Protected) -> Protection:
-    return Protection(
-        generation=told.generation,
-        backup=told.node,
-        instruction=told.count,
-        rounds=told.rounds,
-        pages=told.pages,
-        bytes=told.bytes,
-        pause_ns=told.pause_ns,
-        transfer_ns=told.transfer_ns,
-        total_ns=told.total_ns,
-    )
-
-
-def _make_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make the run's directory, with room for its store; UsageError if there is none."""
-    directory = None
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="ftvm-")
-        # A full disk shows here, and not as a store that cannot be reached.
-        Path(directory.name, "room").write_bytes(bytes(_STORE_BYTES))
-    except OSError as error:
-        if directory is not None:
-            directory.cleanup()
-        place = tempfile.gettempdir() if directory else "any temporary directory"
-        raise UsageError(f"cannot write to {place}: {error.strerror}; set TMPDIR") from None
-    return directory

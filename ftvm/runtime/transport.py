@@ -8,6 +8,8 @@ a stranger costs a socket, a little memory, and one `Refused`.
 """
 
 import contextlib
+import errno
+import os
 import selectors
 import socket
 import time
@@ -16,10 +18,13 @@ from dataclasses import dataclass, field
 
 from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.door import Door
 from ftvm.runtime.security import Security
 from ftvm.runtime.tls import TlsSession
 from ftvm.units import Nanoseconds
+
+LOOPBACK = "127.0.0.1"
 
 HANDSHAKE_TIMEOUT_NS = Nanoseconds(2_000_000_000)
 """How long a peer may take to prove itself, from its connecting on."""
@@ -27,6 +32,10 @@ LINGER_NS = Nanoseconds(1_000_000_000)
 """How long a connection that is done here waits for the other side to close it."""
 UNPROVEN_MAX = 64
 """Those who connected and have not proven themselves; one more drives out the oldest."""
+
+# A peer whose host is gone without a word, and with it every connection that nothing is sent
+# on, shows after KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S (tcp(7)).
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 2, 1, 5
 
 _RECEIVE_BYTES = 1 << 18
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
@@ -53,6 +62,8 @@ class Closed:
     """The connection is gone, by the other side or by an error."""
 
     link: Link
+    why: str = ""
+    """What was in the way, if it was not the other side's wish."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,8 @@ class _Connection:
     """Where it came in and is still to be `Accepted`, if so."""
     session: TlsSession | None = None
     unsent: bytearray = field(default_factory=bytearray)
-    deaf: bool = False
-    """Nothing can be sent any more; what the other side sent last is still to be read."""
+    deaf: str = ""
+    """Why nothing can be sent any more; what the other side sent last is still to be read."""
     closing: bool = False
 
     @property
@@ -87,12 +98,15 @@ class _Connection:
         return len(self.unsent) + (self.session.waiting_bytes if self.session else 0)
 
 
-def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+def listen(host: str = LOOPBACK, port: int = 0) -> socket.socket:
     """Return a listening socket; HostError names the address that cannot be had."""
+    address = Address(host, port)
+    family, where = address.resolve(listening=True)[0]
     try:
-        return socket.create_server((host, port))
+        return socket.create_server(where, family=family)
     except OSError as error:
-        raise HostError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise HostError(f"cannot listen on {address}: {why}") from None
 
 
 class Transport:
@@ -130,15 +144,21 @@ class Transport:
         self._selector.unregister(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
-        """Connect; raises HostError if nobody is there.
+        """Begin to connect; raises HostError if it shows at once that nobody is there.
 
-        What is sent goes out once the other side has proven itself.
+        What is sent goes out once the other side is there and has proven itself.
         """
-        try:
-            connection = socket.create_connection((host, port), timeout=5)
-        except OSError as error:
-            raise HostError(f"cannot connect to {host}:{port}: {error}") from None
-        return self._add(connection, f"connection to {_address(host, port)}", None)
+        address = Address(host, port)
+        why = ""
+        for family, where in address.resolve():
+            stream = socket.socket(family, socket.SOCK_STREAM)
+            stream.setblocking(False)
+            error = stream.connect_ex(where)
+            if error in (0, errno.EINPROGRESS):
+                return self._add(stream, f"connection to {address}", None)
+            stream.close()
+            why = os.strerror(error)
+        raise HostError(f"cannot connect to {address}: {why}")
 
     def send(self, link: Link, data: bytes) -> None:
         """Send, now or when there is room; dropped if the connection is gone."""
@@ -211,7 +231,7 @@ class Transport:
         if len(strangers) >= UNPROVEN_MAX:
             oldest = strangers[0]
             self._refuse(oldest, self._connections[oldest], "too many others came after it")
-        link = self._add(connection, f"connection from {_address(host, port)}", name)
+        link = self._add(connection, f"connection from {Address(host, port)}", name)
         if self._security is None:
             self._proven(link, self._connections[link])
 
@@ -220,6 +240,7 @@ class Transport:
         self._next += 1
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(stream)
         connection = _Connection(stream, what, listener)
         self._connections[link] = connection
         if listener is None:
@@ -261,7 +282,10 @@ class Transport:
             data = connection.socket.recv(_UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if connection.listener is None:
+                self._lost(link, connection, connection.deaf or str(error.strerror))
+                return
             data = b""
         if not data:
             if unproven:
@@ -305,8 +329,8 @@ class Transport:
                 data = data[connection.socket.send(data) :]
             except BlockingIOError:
                 pass
-            except OSError:
-                self._deafen(link, connection)
+            except OSError as error:
+                self._deafen(link, connection, error)
         if data and not connection.deaf:
             connection.unsent += data
             if connection.listener is None:
@@ -319,8 +343,8 @@ class Transport:
             del connection.unsent[: connection.socket.send(connection.unsent)]
         except BlockingIOError:
             return
-        except OSError:
-            self._deafen(link, connection)
+        except OSError as error:
+            self._deafen(link, connection, error)
         if connection.unsent or connection.deaf:
             return
         key = self._selector.get_key(connection.socket)
@@ -328,8 +352,8 @@ class Transport:
         if connection.closing and not connection.waiting_bytes:
             self._finish(link, connection)
 
-    def _deafen(self, link: Link, connection: _Connection) -> None:
-        connection.deaf = True
+    def _deafen(self, link: Link, connection: _Connection, error: OSError) -> None:
+        connection.deaf = str(error.strerror)
         connection.unsent.clear()
         if connection.closing:
             self._drop(link, connection)
@@ -359,12 +383,12 @@ class Transport:
 
     def _refuse(self, link: Link, connection: _Connection, why: str) -> None:
         self._happened.append(Refused(f"{connection.what} refused: {why}"))
-        self._lost(link, connection)
+        self._lost(link, connection, why)
 
-    def _lost(self, link: Link, connection: _Connection) -> None:
+    def _lost(self, link: Link, connection: _Connection, why: str = "") -> None:
         self._drop(link, connection)
         if not connection.closing and connection.listener is None:
-            self._happened.append(Closed(link))
+            self._happened.append(Closed(link, why or connection.deaf))
 
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
@@ -376,5 +400,8 @@ class Transport:
         connection.socket.close()
 
 
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _keep_alive(stream: socket.socket) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

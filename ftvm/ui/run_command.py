@@ -10,6 +10,7 @@ from ftvm.errors import UsageError
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.images import find_image, read_image
+from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 
 _DESCRIPTION = """\
@@ -69,20 +70,33 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="kill a replica at a crash point, see below; may be repeated",
     )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
+        " of the run's own)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
+    add_pace_options(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
+    failure_timeout_ns, lag_bound_ns = find_pace(args)
     path = find_image(args.image)
     check_image(path, memory_bytes, args.append)
+
+    from ftvm.runtime.store_url import parse_store_url
+
+    if args.store is not None:
+        parse_store_url(args.store)
 
     # Loaded here, so that what was wrong up to here has been told at once.
     from ftvm.runtime.supervisor import RunSpec
@@ -97,6 +111,9 @@ def carry_out(args: argparse.Namespace) -> int:
         solo=args.solo,
         crashes=crashes,
         epoch_s=int(time.time()),
+        store_url=args.store,
+        failure_timeout_ns=failure_timeout_ns,
+        lag_bound_ns=lag_bound_ns,
     )
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()

@@ -1,27 +1,23 @@
-"""Nodes and console of the simulation: the real protocol objects and what they need around them."""
+"""A replica of the simulation: a real protocol object, a guest, and what can befall both."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ftvm.errors import DivergenceError
 from ftvm.replication.arbitration import Outcome
 from ftvm.replication.backup import BackupProtocol
-from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     AskStore,
-    Attached,
     Close,
-    Contradiction,
     Ended,
     Event,
     FeedLog,
     FeedState,
     GoLive,
-    GuestExited,
     Halt,
     InputArrived,
     Link,
-    OutputAccepted,
     PeerJoined,
     ProtectionFailed,
     Send,
@@ -32,14 +28,16 @@ from ftvm.replication.events import (
 from ftvm.replication.messages import CONSOLE
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.states import PrimaryState
+from ftvm.simulation.guest import NO_PAST, Guest, Receiver, Sender
+from ftvm.simulation.network import MILLISECOND
+from ftvm.simulation.story import outcome_phrase
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-from .guest import DivergedError, ModelGuest
-from .network import MILLISECOND
-from .transfer import ModelReceiver, ModelSender
-
 if TYPE_CHECKING:
-    from .world import World
+    from ftvm.simulation.world import World
+
+STEP_NS = MILLISECOND // 20
+"""What a step of the model counts for, as time that the guest has run."""
 
 
 @dataclass
@@ -52,14 +50,18 @@ class _Strike:
 
 
 class Node:
-    """One replica: a protocol object, a guest, and what can befall both."""
+    """One replica."""
 
     def __init__(
-        self, world: "World", name: str, protocol: PrimaryProtocol | BackupProtocol
+        self,
+        world: "World",
+        name: str,
+        protocol: PrimaryProtocol | BackupProtocol,
+        *,
+        has_guest: bool = True,
     ) -> None:
+        """Start it; one without a guest is to be sent one."""
         self.world, self.name, self.protocol = world, name, protocol
-        live = isinstance(protocol, PrimaryProtocol)
-        self.guest = ModelGuest(self.draw if live else None)
         self.alive = True
         self.stuck = False
         self.halted: Halt | None = None
@@ -69,41 +71,59 @@ class Node:
         self.protections = 0
         self.events_done = 0
         self._strikes: list[_Strike] = []
-        self._clock_offset = world.random.randrange(10**12)
-        self._clock_rate = world.random.uniform(0.9, 1.1)
+        self._clock = world.draw_clock()
         self._paused_until = 0
+        self._rests_until = 0
         self._inbox: list[Callable[[], None]] = []
         self._input = bytearray()
-        self._sender: ModelSender | None = None
-        self._receiver = ModelReceiver()
+        self._sender: Sender | None = None
+        self._receiver: Receiver | None = None
         self._recruit = ""
-        self._received: ModelGuest | None = None
+        self._received: Guest | None = None
         self._reported = 0
         self._exit_reported = False
+        self.held_guest: Guest | None = None
+        if not has_guest:
+            self._receiver = world.kind.receiver()
+        elif isinstance(protocol, PrimaryProtocol):
+            self.held_guest = world.kind.live(self.draw, self.now)
+        else:
+            self.held_guest = world.kind.following()
+
+    @property
+    def guest(self) -> Guest:
+        """Its guest; it has been given one."""
+        assert self.held_guest is not None
+        return self.held_guest
 
     @property
     def running(self) -> bool:
+        """Whether it has neither crashed nor come to its end."""
         return self.alive and self.halted is None and self.ended is None
 
     @property
     def now(self) -> Nanoseconds:
         """This node's own clock: steady, and equal to nobody's."""
-        return Nanoseconds(self._clock_offset + int(self.world.clock.now * self._clock_rate))
+        return self._clock(self.world.clock.now)
 
     def draw(self) -> int:
+        """Draw a byte that only the primary knows."""
         return self.world.random.randrange(256)
 
     # --- what the world does to it -----------------------------------------------------
 
     def on_bytes(self, link: Link, data: bytes) -> None:
+        """Hand in what arrived."""
         self._do(lambda: self.protocol.receive(link, data, self.now))
 
     def on_closed(self, link: Link) -> None:
+        """Hand in that a connection is gone."""
         self._do(lambda: self.protocol.closed(link))
 
     def crash(self, *, silently: bool) -> None:
+        """Die; silently, so that nobody is told, as when the power fails."""
         if self.alive:
-            self.world.tell(f"{self.name} crashes" + (", silently" if silently else ""))
+            self.world.tell(self.name, "loses power" if silently else "is killed")
             self.alive = False
             self.world.network.crash(self.name, silently=silently)
 
@@ -112,7 +132,8 @@ class Node:
         self._strikes.append(_Strike(step, number, strike))
 
     def pause(self, span_ns: int) -> None:
-        self.world.tell(f"{self.name} stops for {span_ns / MILLISECOND:.0f} ms")
+        """Stop, and go on later as if nothing had been."""
+        self.world.tell(self.name, f"stands still for {span_ns / MILLISECOND:.0f} ms")
         self._paused_until = max(self._paused_until, self.world.clock.now + span_ns)
         self.world.clock.after(span_ns, self._resume)
 
@@ -148,7 +169,8 @@ class Node:
                 assert isinstance(self.protocol, PrimaryProtocol)
                 self.protocol.run_alone()
             self.act()
-            if self.running and not self.stuck and self.protocol.runnable:
+            able = self.running and not self.stuck and self.protocol.runnable
+            if able and world.clock.now >= self._rests_until:
                 if isinstance(self.protocol, PrimaryProtocol):
                     self._compute(self.protocol)
                 else:
@@ -162,13 +184,16 @@ class Node:
 
     def _compute(self, primary: PrimaryProtocol) -> None:
         random, guest = self.world.random, self.guest
-        if guest.asleep and random.random() < 0.4:
-            guest.tick()
+        guest.pass_time(self.now, random)
         if self._input and random.random() < 0.7:
             size = random.randint(1, min(len(self._input), 6))
             guest.inject(bytes(self._input[:size]))
             del self._input[:size]
-        limit = guest.count + random.randint(1, 60)
+        span = random.randint(1, 60) * self.world.kind.steps
+        if self._sender is not None and self._sender.allowance is not None:
+            span = min(span, self._sender.allowance)
+        before = guest.count
+        limit = before + span
         if primary.run_limit is not None:
             limit = min(limit, primary.run_limit)
         guest.run(limit)
@@ -176,10 +201,12 @@ class Node:
         self.world.check_bounds(primary)
         if guest.status is None:
             primary.executed(InstructionCount(guest.count), self.now)
+            ran_ns = STEP_NS * (guest.count - before) // self.world.kind.steps
+            self._rests_until = self.world.clock.now + primary.rest(ran_ns)
         elif not self._exit_reported:
             self._exit_reported = True
-            digest = guest.digest().to_bytes(4, "big")
-            primary.exited(InstructionCount(guest.count), guest.status, digest, self.now)
+            count = InstructionCount(guest.count)
+            primary.exited(count, guest.status, guest.digest(), self.now)
 
     def _give_state(self, primary: PrimaryProtocol) -> None:
         """Send some of the guest's state to a new backup, and at last the rest of it."""
@@ -193,39 +220,38 @@ class Node:
             pieces = self._sender.finish()
             self._report_log(len(self.guest.log))
             self.world.pasts[self._recruit] = self.guest.past()
-            digest = self.guest.digest().to_bytes(4, "big")
-            primary.hand_over(pieces, digest, self.now)
+            primary.hand_over(pieces, self.guest.digest(), self.now)
             self._sender = None
             return
         self._report_log(len(self.guest.log))
 
     def _take_piece(self, backup: BackupProtocol, piece: bytes) -> None:
-        past = self.world.pasts.get(self.name) or self.guest.past()
+        assert self._receiver is not None
+        past = self.world.pasts.get(self.name, NO_PAST)
         try:
             self._received = self._receiver.feed(piece, past)
-        except DivergedError as error:
+        except DivergenceError as error:
             backup.diverged(backup.count, str(error))
 
     def _take_guest(self, backup: BackupProtocol, given: StateGiven) -> None:
         if self._received is None or self._received.count != given.count:
             backup.diverged(given.count, "the state is not whole")
             return
-        self.guest = self._received
-        backup.state_complete(self.guest.digest().to_bytes(4, "big"))
+        self.held_guest = self._received
+        backup.state_complete(self.guest.digest())
 
     def _follow(self, backup: BackupProtocol) -> None:
         guest = self.guest
-        limit = min(backup.run_limit, guest.count + self.world.random.randint(1, 80))
+        span = self.world.random.randint(1, 80) * self.world.kind.steps
         try:
-            guest.replay(limit)
-        except DivergedError as error:
+            guest.replay(min(backup.run_limit, guest.count + span))
+        except DivergenceError as error:
             backup.diverged(InstructionCount(guest.count), str(error))
             return
         self._report()
         if guest.status is not None and not self._exit_reported:
             self._exit_reported = True
-            digest = guest.digest().to_bytes(4, "big")
-            backup.exited(InstructionCount(guest.count), guest.status, digest)
+            backup.exited(InstructionCount(guest.count), guest.status, guest.digest())
         backup.executed(InstructionCount(guest.count), LogPosition(guest.used), self.now)
 
     def _report(self) -> None:
@@ -257,7 +283,7 @@ class Node:
                 strike.number -= strike.step in ("", step_name(event))
                 if strike.number == 0:
                     strike.number = -1
-                    self.world.tell(f"{self.name} is about to {step_name(event)}")
+                    self.world.tell(self.name, f"is about to {step_name(event)}")
                     strike.strike()
             if self.alive:
                 self._perform(event)
@@ -271,25 +297,17 @@ class Node:
             case Close(link):
                 world.network.close(self.name, link)
             case AskStore(expected, owner):
-                asker = self.protocol
-
-                def answered(outcome: Outcome) -> None:
-                    world.tell(f"{self.name} hears {outcome}")
-                    asker.store_answered(outcome, self.now)
-
-                world.store.ask(
-                    self.name, expected, owner, lambda outcome: self._do(lambda: answered(outcome))
-                )
+                world.store.ask(self.name, expected, owner, self._store_answers())
             case FeedLog(_, data):
                 self.guest.feed(data)
             case GoLive():
                 assert isinstance(self.protocol, BackupProtocol)
-                self.guest.go_live(self.draw)
+                self.guest.go_live(self.draw, self.now)
                 self._reported = len(self.guest.log)
                 self.protocol = self.protocol.promote()
                 self.protocol.__class__ = world.build.primary  # has the same bugs as the first
             case StateWanted(_, node):
-                self._sender = world.build.sender(self.guest)
+                self._sender = world.kind.sender(self.guest)
                 self._recruit = node
                 self._report_log(len(self.guest.log))
             case ProtectionFailed():
@@ -309,72 +327,12 @@ class Node:
                 self.ended = event
                 world.network.leave(self.name)
 
+    def _store_answers(self) -> Callable[[Outcome], None]:
+        """Return what to do with the store's answer, which may come much later."""
+        asker = self.protocol
 
-class Console:
-    """The client: types a script, and writes down all it sees."""
+        def answered(outcome: Outcome) -> None:
+            self.world.tell(self.name, outcome_phrase(outcome))
+            asker.store_answered(outcome, self.now)
 
-    name = "console"
-
-    def __init__(self, world: "World", endpoint: ConsoleEndpoint, script: bytes) -> None:
-        self.world, self.endpoint, self.script = world, endpoint, script
-        self.view = bytearray()
-        self.typed = bytearray()
-        self.generations: list[int] = []
-        self.contradictions: list[Contradiction] = []
-        self.exit: GuestExited | None = None
-        self._nodes: dict[Link, Node] = {}
-        self._dials = 0
-
-    def dial(self, node: Node) -> None:
-        if not node.running or self._dials > 300:
-            return
-        self._dials += 1
-        link = self.world.network.connect(self, node)
-        self._nodes[link] = node
-        node.protocol.console_connected(link, node.now)
-        self.endpoint.connected(link)
-        self._act()
-
-    def type_some(self) -> None:
-        random, world = self.world.random, self.world
-        keys = len(self.script) - (world.clock.now < world.quits_at)
-        if self.exit is None and len(self.typed) < len(self.script):
-            size = min(random.randint(1, 4), self.endpoint.room(), keys - len(self.typed))
-            data = self.script[len(self.typed) : len(self.typed) + size]
-            self.typed += data
-            self.endpoint.write(data)
-            self._act()
-            world.clock.after(random.uniform(1, 30) * MILLISECOND, self.type_some)
-
-    def on_bytes(self, link: Link, data: bytes) -> None:
-        self.endpoint.receive(link, data)
-        self._act()
-
-    def on_closed(self, link: Link) -> None:
-        self.endpoint.closed(link)
-        self._lost(link)
-
-    def _lost(self, link: Link) -> None:
-        node = self._nodes.pop(link, None)
-        if node is not None and not self.contradictions:
-            self.world.clock.after(8 * MILLISECOND, lambda: self.dial(node))
-
-    def _act(self) -> None:
-        while (event := self.endpoint.next_event()) is not None:
-            self.world.tell_event(self.name, event)
-            match event:
-                case Send(link):
-                    self.world.network.send(self.name, link, event.data)
-                case Close(link):
-                    self.world.network.close(self.name, link)
-                    self._lost(link)
-                case OutputAccepted(_, generation, offset, data):
-                    assert offset == len(self.view)
-                    self.view += data
-                    self.generations.append(generation)
-                case Attached(_, _, generation):
-                    self.generations.append(generation)
-                case GuestExited():
-                    self.exit = event
-                case Contradiction():
-                    self.contradictions.append(event)
+        return lambda outcome: self._do(lambda: answered(outcome))

@@ -1,7 +1,7 @@
 """One simulated run: a seed makes a schedule of faults, an oracle judges the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -11,15 +11,18 @@ from ftvm.replication.events import Event, Link
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BackupState, PrimaryState
+from ftvm.simulation.console import Console
+from ftvm.simulation.faults import CONSOLE, PRIMARY, Fault, InTransfer, Place
+from ftvm.simulation.guest import GuestKind, Past
+from ftvm.simulation.machine import MachineKind
+from ftvm.simulation.model_transfer import ModelKind, ModelSender
+from ftvm.simulation.network import MILLISECOND, Clock, Network
+from ftvm.simulation.node import Node
+from ftvm.simulation.oracle import Verdict, judge
+from ftvm.simulation.schedule import campaign, plan
+from ftvm.simulation.store import DistantStore, MemoryStore
+from ftvm.simulation.story import FAULT, Story, phrase
 from ftvm.units import InstructionCount, Nanoseconds
-
-from .actors import Console, Node
-from .faults import CONSOLE, PRIMARY, Fault, InTransfer, Place, campaign, plan
-from .guest import Past
-from .network import MILLISECOND, Clock, Network
-from .oracle import Verdict, judge
-from .store import DistantStore, MemoryStore
-from .transfer import ModelSender
 
 RUN = b"simulated run 01"
 SETTINGS = Settings(
@@ -29,6 +32,9 @@ SETTINGS = Settings(
     stall_timeout_ns=Nanoseconds(60 * MILLISECOND),
     store_retry_interval_ns=Nanoseconds(20 * MILLISECOND),
     log_unacknowledged_bytes_max=150,
+    marks_unacknowledged_max=8,
+    log_unmarked_bytes_max=1000,
+    lag_ns_max=Nanoseconds(80 * MILLISECOND),
     lag_count_max=InstructionCount(120),
     output_unreceived_bytes_max=200,
     input_unconsumed_bytes_max=40,
@@ -54,8 +60,14 @@ class Build:
     endpoint: type[ConsoleEndpoint] = ConsoleEndpoint
     store: type[MemoryStore] = MemoryStore
     sender: type[ModelSender] = ModelSender
+    """Of the model guest."""
+    machine: MachineKind | None = None
+    """The real machine that some of the schedules have for a guest."""
 
 
+MACHINE_SHARE = 0.2
+"""How many of the schedules run the real machine, if there is one."""
+DETAIL_CHARACTERS_MAX = 300
 JOINING = (BackupState.JOINING, BackupState.RECEIVING, BackupState.READY)
 
 
@@ -65,10 +77,10 @@ class Stranger:
     name = "stranger"
 
     def on_bytes(self, link: Link, data: bytes) -> None:
-        pass
+        """Listen to nothing."""
 
     def on_closed(self, link: Link) -> None:
-        pass
+        """Come not back."""
 
 
 class World:
@@ -78,13 +90,22 @@ class World:
         self,
         seed: int,
         build: Build = Build(),
-        tell: Callable[[str], None] | None = None,
+        story: Story | None = None,
         faults: tuple[Fault, ...] | None = None,
         campaigns: float = 0.3,
+        clock_rates: tuple[float, float] = (0.9, 1.1),
     ) -> None:
         """Without `faults` the seed chooses them, a whole campaign in so many of all runs."""
         self.random = Random(seed)
-        self.seed, self.build, self._tell = seed, build, tell
+        self.seed, self.build, self.clock_rates = seed, build, clock_rates
+        self._story = story
+        self.kind: GuestKind = ModelKind(build.sender)
+        wants_machine = self.random.random() < MACHINE_SHARE
+        self.is_machine = wants_machine and build.machine is not None
+        if wants_machine and build.machine is not None:
+            self.kind = build.machine
+        lag_max = InstructionCount(SETTINGS.lag_count_max * self.kind.steps)
+        self.settings = replace(SETTINGS, lag_count_max=lag_max)
         self.clock = Clock()
         self.network = Network(self.clock, self.random)
         self.store = DistantStore(self.clock, self.random, build.store())
@@ -97,10 +118,12 @@ class World:
         """What shall happen during the next transfer."""
         is_campaign = faults is None and self.random.random() < campaigns
         script = self._script(is_campaign)
-        primary = Node(self, "alpha", build.primary(_identity("alpha"), SETTINGS))
-        backup = Node(self, "beta", build.backup(_identity("beta"), SETTINGS))
+        primary = Node(self, "alpha", build.primary(_identity("alpha"), self.settings))
+        backup = Node(self, "beta", build.backup(_identity("beta"), self.settings))
         self.nodes = [primary, backup]
-        endpoint = build.endpoint("console", RUN, input_bytes_max=30, tail_bytes_max=500)
+        endpoint = build.endpoint(
+            "console", RUN, input_bytes_max=30, tail_bytes_max=500, settings=self.settings
+        )
         self.console = Console(self, endpoint, script)
         self.lonely_at = self.random.uniform(60, 400) * MILLISECOND
         """When a primary that waits for its first backup waits no more."""
@@ -116,17 +139,33 @@ class World:
 
     def _script(self, is_campaign: bool) -> bytes:
         keys = self.random.randint(30, 60) if is_campaign else self.random.randint(5, 16)
-        return bytes(self.random.choice(b"iiiiix") for _ in range(keys)) + b"q"
+        return bytes(self.random.choice(self.kind.keys) for _ in range(keys)) + b"q"
+
+    def draw_clock(self) -> Callable[[Nanoseconds], Nanoseconds]:
+        """Return what a host's clock says by the time of the world: steady, and nobody's else."""
+        offset = self.random.randrange(10**15)
+        rate = self.random.uniform(*self.clock_rates)
+        return lambda now: Nanoseconds(offset + int(now * rate))
 
     # --- the story ---------------------------------------------------------------------
 
-    def tell(self, line: str) -> None:
-        if self._tell is not None:
-            self._tell(f"{self.clock.now / MILLISECOND:9.3f} ms  {line}")
+    def tell(self, who: str, what: str) -> None:
+        """Add to the story what happened to `who`."""
+        if self._story is not None:
+            self._story.tell(self.clock.now, who, what)
 
-    def tell_event(self, name: str, event: Event) -> None:
-        if self._tell is not None:
-            self.tell(f"{name}: {event}")
+    def tell_event(self, who: str, event: Event) -> None:
+        """Add to the story what `who` was asked to do, or to know."""
+        if self._story is not None:
+            what, detail = phrase(event)
+            if detail and len(what) > DETAIL_CHARACTERS_MAX:
+                what = what[:DETAIL_CHARACTERS_MAX] + " ..."
+            self._story.tell(self.clock.now, who, what, detail=detail)
+
+    def see(self, who: str, data: bytes) -> None:
+        """Add to the story output that `who` has seen."""
+        if self._story is not None:
+            self._story.see(self.clock.now, who, data)
 
     # --- the run -----------------------------------------------------------------------
 
@@ -138,6 +177,7 @@ class World:
         first.act()
         for node in self.nodes:
             self._awake(node)
+        self.console.turn()
         self.clock.after(10 * MILLISECOND, self.console.type_some)
         joins_after = self.random.uniform(4, 8) * MILLISECOND
         self.clock.after(joins_after, lambda: self._join(first, second))
@@ -148,6 +188,7 @@ class World:
         self.clock.after(self.random.uniform(0, 5) * MILLISECOND, partial(self.console.dial, node))
 
     def newest_primary(self) -> Node | None:
+        """Return the primary of the newest generation, if one runs."""
         primaries = [
             node
             for node in self.nodes
@@ -156,6 +197,7 @@ class World:
         return max(primaries, key=lambda node: node.protocol.generation, default=None)
 
     def node_at(self, place: Place) -> Node:
+        """Return the node that is meant by `place` now."""
         if isinstance(place, int):
             return self.nodes[place]
         if place == PRIMARY:
@@ -168,6 +210,7 @@ class World:
         return (backups or self.nodes)[-1]
 
     def host_name(self, place: Place) -> str:
+        """Return the name of the host that is meant by `place` now."""
         return CONSOLE if place == CONSOLE else self.node_at(place).name
 
     # --- new backups -------------------------------------------------------------------
@@ -185,8 +228,8 @@ class World:
 
     def _recruit(self, primary: Node) -> None:
         name = NAMES[len(self.nodes)]
-        protocol = self.build.backup(_identity(name), SETTINGS, needs_state=True)
-        node = Node(self, name, protocol)
+        protocol = self.build.backup(_identity(name), self.settings, needs_state=True)
+        node = Node(self, name, protocol, has_guest=False)
         self.nodes.append(node)
         self._awake(node)
         self._join(primary, node)
@@ -217,23 +260,25 @@ class World:
                 primary.position - primary.lockstep.acknowledged.position,
                 SETTINGS.log_unacknowledged_bytes_max,
             ),
-            "lag": self._excess(primary.count - primary.lockstep.executed, SETTINGS.lag_count_max),
+            "lag": self._excess(
+                primary.count - primary.lockstep.executed, self.settings.lag_count_max
+            ),
         }
-        if primary._shares_log:
+        if primary.shares_log:
             self.bounds_broken += [f"{name} over its bound by {n}" for name, n in held.items() if n]
         for stream in primary.console.outputs.values():
             if self._excess(stream.produced - stream.start, SETTINGS.output_unreceived_bytes_max):
                 self.bounds_broken.append("output kept over its bound")
 
-    @staticmethod
-    def _excess(size: int, limit: int) -> int:
-        return max(size - limit - SLICE, 0)
+    def _excess(self, size: int, limit: int) -> int:
+        return max(size - limit - SLICE * self.kind.steps, 0)
 
     def _schedule(self, fault: Fault) -> None:
         self.clock.after(fault.start_ns, lambda: self._strike(fault))
 
     def _strike(self, fault: Fault) -> None:
-        self.tell(f"fault: {fault}")
+        if what := fault.describe(self):
+            self.tell(FAULT, what)
         fault.strike(self)
 
     def _join(self, primary: Node, backup: Node) -> None:

@@ -10,8 +10,12 @@ on all of its past: two runs that differ anywhere soon differ in their output.
 
 import struct
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from ftvm.errors import DivergenceError
+from ftvm.simulation.guest import Draw, Past
+from ftvm.units import Nanoseconds
 
 MASK = 0xFFFFFFFF
 EVENT = struct.Struct(">cI")
@@ -19,25 +23,13 @@ DIGEST_EVERY = 32
 PAGES = 10
 
 
-class DivergedError(Exception):
-    """The log does not fit the machine."""
-
-
-@dataclass(frozen=True)
-class Past:
-    """What the oracle knows of how a guest came about; no replica is told of it."""
-
-    log: bytes
-    output: bytes
-    taken: bytes
-
-
 class ModelGuest:
     """Lives on `draw` (then it writes its log) or, without, on a log that is fed to it."""
 
-    def __init__(self, draw: Callable[[], int] | None = None) -> None:
+    def __init__(self, draw: Draw | None = None) -> None:
         self.draw = draw
         self.count = 0
+        """Instructions executed."""
         self.number = 0
         self.asleep = False
         self.status: int | None = None
@@ -46,9 +38,7 @@ class ModelGuest:
         self.output = bytearray()
         self.taken = bytearray()
         self.made: list[tuple[int, int, bytes]] = []
-        """Output since last looked at: count, log position, bytes."""
         self.took: list[tuple[int, int, int]] = []
-        """Input taken since last looked at: offset, count, log position."""
         self.pages = [0] * PAGES
         self.dirty: set[int] = set()
         """Pages written since a transfer last looked."""
@@ -58,9 +48,15 @@ class ModelGuest:
 
     # --- live ------------------------------------------------------------------------
 
-    def go_live(self, draw: Callable[[], int]) -> None:
+    def go_live(self, draw: Draw, now: Nanoseconds) -> None:
+        """Switch from log to world."""
         assert self.used == len(self.log)
         self.draw = draw
+
+    def pass_time(self, now: Nanoseconds, random: Random) -> None:
+        """Perhaps wake it: its timer knows no clock."""
+        if self.asleep and random.random() < 0.4:
+            self.tick()
 
     def run(self, limit: int) -> None:
         """Execute up to `limit`, or until it sleeps or ends."""
@@ -70,33 +66,38 @@ class ModelGuest:
                 self.checkpoint()
 
     def inject(self, data: bytes) -> None:
+        """Give it input."""
         self._append(EVENT.pack(b"I", self.count) + bytes([len(data)]) + data)
         self._apply_input(data)
 
     def tick(self) -> None:
+        """Let its timer go off."""
         assert self.draw is not None
         value = self.draw()
         self._append(EVENT.pack(b"T", self.count) + bytes([value]))
         self._apply_timer(value)
 
     def checkpoint(self) -> None:
-        self._append(EVENT.pack(b"D", self.count) + struct.pack(">I", self.digest()))
+        """Log a digest."""
+        self._append(EVENT.pack(b"D", self.count) + self.digest())
 
     # --- the state, without pages and without what is there for the oracle only ------
 
-    def registers(self) -> list[object]:
+    def registers(self) -> list[Any]:
+        """Return all of its state that is not in pages."""
         return [
             self.count, self.number, self.asleep, self.used, self._mix,
             list(self._fifo), list(self._printing),
         ]  # fmt: skip
 
     def past(self) -> Past:
+        """Return what led to where it is."""
         return Past(bytes(self.log), bytes(self.output), bytes(self.taken))
 
-    def resume(self, registers: list[object], pages: list[int], past: Past) -> None:
+    def resume(self, registers: list[Any], pages: list[int], past: Past) -> None:
         """Begin with a state and what led to it."""
-        self.count, self.number, self.asleep, self.used, self._mix, fifo, printing = registers  # type: ignore[assignment]
-        self._fifo, self._printing = deque(fifo), deque(printing)  # type: ignore[call-overload]
+        self.count, self.number, self.asleep, self.used, self._mix, fifo, printing = registers
+        self._fifo, self._printing = deque(fifo), deque(printing)
         self.pages = pages
         self.log, self.output = bytearray(past.log), bytearray(past.output)
         self.taken = bytearray(past.taken)
@@ -104,6 +105,7 @@ class ModelGuest:
     # --- replay ----------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
+        """Give it log."""
         self.log += data
 
     def replay(self, limit: int) -> None:
@@ -114,7 +116,7 @@ class ModelGuest:
             if self.count >= limit:
                 return
             if self.asleep or self.status is not None:
-                raise DivergedError(f"nothing to execute at {self.count}, before {limit}")
+                raise DivergenceError(f"nothing to execute at {self.count}, before {limit}")
             self._step()
 
     def _apply_event(self) -> bool:
@@ -125,7 +127,7 @@ class ModelGuest:
         if count > self.count:
             return False
         if count < self.count:
-            raise DivergedError(f"event for {count} at {self.count}")
+            raise DivergenceError(f"event for {count} at {self.count}")
         at += EVENT.size
         if kind == b"I":
             data = bytes(log[at + 1 : at + 1 + log[at]])
@@ -136,18 +138,23 @@ class ModelGuest:
             self._apply_timer(log[at])
         else:
             self.used = at + 4
-            if struct.unpack_from(">I", log, at)[0] != self.digest():
-                raise DivergedError(f"digest differs at {self.count}")
+            if log[at : at + 4] != self.digest():
+                raise DivergenceError(f"digest differs at {self.count}")
         return True
 
     # --- the machine -----------------------------------------------------------------
 
-    def digest(self) -> int:
+    def corrupt(self) -> None:
+        """Flip a bit of what it knows."""
+        self.number ^= 64
+
+    def digest(self) -> bytes:
+        """Return a digest of its state, 4 bytes."""
         state = (self._mix, self.number, len(self.output), len(self.taken), self.asleep)
         total = 0
         for part in (*state, *self._fifo, *self._printing, *self.pages):
             total = (total * 31 + part + 1) & MASK
-        return total
+        return total.to_bytes(4, "big")
 
     def _step(self) -> None:
         self.count += 1
@@ -180,7 +187,7 @@ class ModelGuest:
         else:
             entry = self.log[self.used : self.used + 2]
             if len(entry) < 2 or entry[0] != ord("R"):
-                raise DivergedError(f"no result in the log at {self.count}")
+                raise DivergenceError(f"no result in the log at {self.count}")
             self.used += 2
             value = entry[1]
         self._mix ^= value << 13
@@ -205,11 +212,3 @@ class ModelGuest:
     def _put(self, data: bytes) -> None:
         self.output += data
         self.made.append((self.count, self.used, data))
-
-
-def replayed(log: bytes, count: int) -> ModelGuest:
-    """One uninterrupted run by `log` to `count`."""
-    guest = ModelGuest()
-    guest.feed(log)
-    guest.replay(count)
-    return guest

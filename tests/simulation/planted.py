@@ -2,17 +2,25 @@
 
 import json
 
+from ftvm.replication.arbitration import Outcome, Won
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send
 from ftvm.replication.messages import Ack, Commit, Complete, Handover, Mark, Message, Released
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.protection import Inheritance
 from ftvm.replication.states import BackupTrigger, PrimaryState, PrimaryTrigger
+from ftvm.simulation.model_transfer import ModelSender
+from ftvm.simulation.store import MemoryStore
+from ftvm.simulation.world import Build
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
-from .store import ObligingStore
-from .transfer import ModelSender
-from .world import Build
+
+class ObligingStore(MemoryStore):
+    """Says yes to everybody: as good as none."""
+
+    def advance(self, expected: Generation, owner: str) -> Outcome:
+        self.generation, self.owner = Generation(expected + 1), owner
+        return Won(self.generation)
 
 
 class SkipsOutputRule(PrimaryProtocol):
@@ -37,7 +45,7 @@ class TakesReleasedForConfirmed(PrimaryProtocol):
 
     def _tell_released(self) -> None:
         for channel, stream in self.console.outputs.items():
-            if self._backup is not None and self._shares_log:
+            if self._backup is not None and self.shares_log:
                 self._backup.send(Released(channel, stream.released, stream.wanted))
 
 
@@ -127,8 +135,8 @@ class SharesLogTooLate(PrimaryProtocol):
     """Sends log from the pair on, not from the handover on."""
 
     @property
-    def _shares_log(self) -> bool:
-        return super()._shares_log and self.state is not PrimaryState.PROTECTING
+    def shares_log(self) -> bool:
+        return super().shares_log and self.state is not PrimaryState.PROTECTING
 
 
 class LosesADirtyPage(ModelSender):

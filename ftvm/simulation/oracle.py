@@ -3,16 +3,16 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ftvm.errors import DivergenceError
 from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.states import BackupState
-
-from .guest import ModelGuest, replayed
+from ftvm.simulation.guest import Guest, replayed
 
 if TYPE_CHECKING:
-    from .actors import Node
-    from .world import World
+    from ftvm.simulation.node import Node
+    from ftvm.simulation.world import World
 
 
 @dataclass
@@ -21,6 +21,8 @@ class Verdict:
 
     seed: int
     violations: list[str] = field(default_factory=list)
+    is_machine: bool = False
+    """Whether the guest was the real machine."""
     failovers: int = 0
     protections: int = 0
     """How often a backup was sent its machine and became one."""
@@ -33,7 +35,7 @@ class Verdict:
 def judge(world: "World") -> Verdict:
     """Compare what the console saw with one uninterrupted run by the last owner's log."""
     console, store = world.console, world.store.memory
-    verdict = Verdict(world.seed, virtual_ns=world.clock.now)
+    verdict = Verdict(world.seed, is_machine=world.is_machine, virtual_ns=world.clock.now)
     wrong = verdict.violations
     wrong += [f"{one.kind}: {one.detail}" for one in console.contradictions]
     if console.generations != sorted(console.generations):
@@ -51,7 +53,10 @@ def judge(world: "World") -> Verdict:
     verdict.protections = sum(node.protections for node in world.nodes)
 
     owner = next((node for node in world.nodes if node.name == store.owner), world.nodes[0])
-    reference = replayed(bytes(owner.guest.log[: owner.guest.used]), owner.guest.count)
+    reference = _uninterrupted(world, owner)
+    if reference is None:
+        wrong.append(f"{owner.name}'s log cannot be replayed")
+        return verdict
     wrong += _console_faults(world, owner, reference)
     idle = [node.name for node in world.nodes if node.alive and not _rightly_idle(world, node)]
     if console.exit is not None:
@@ -66,7 +71,15 @@ def judge(world: "World") -> Verdict:
     return verdict
 
 
-def _console_faults(world: "World", owner: "Node", reference: ModelGuest) -> list[str]:
+def _uninterrupted(world: "World", owner: "Node") -> Guest | None:
+    guest = owner.guest
+    try:
+        return replayed(world.kind, bytes(guest.log[: guest.used]), guest.count)
+    except DivergenceError:
+        return None
+
+
+def _console_faults(world: "World", owner: "Node", reference: Guest) -> list[str]:
     console, guest, wrong = world.console, owner.guest, []
     if reference.output != guest.output or reference.digest() != guest.digest():
         wrong.append(f"{owner.name}'s log does not lead to its state")
@@ -79,18 +92,18 @@ def _console_faults(world: "World", owner: "Node", reference: ModelGuest) -> lis
     return wrong
 
 
-def _end_faults(world: "World", reference: ModelGuest) -> list[str]:
+def _end_faults(world: "World", reference: Guest) -> list[str]:
     console, wrong = world.console, []
     assert console.exit is not None
     if reference.output != console.view:
         wrong.append("the console did not see all output")
     told = (console.exit.status, console.exit.count, console.exit.digest)
-    made = (reference.status, reference.count, reference.digest().to_bytes(4, "big"))
+    made = (reference.status, reference.count, reference.digest())
     if told != made:
         wrong.append(f"exit told as {told}, was {made}")
-    keys = reference.taken.partition(b"q")[0]
-    if reference.status != keys.count(b"i"):
-        wrong.append(f"{keys.count(b'i')} increments gave {reference.status}")
+    answered = reference.taken.partition(b"q")[0].count(world.kind.keys[:1])
+    if reference.status != answered:
+        wrong.append(f"{answered} keys that are answered gave {reference.status}")
     return wrong
 
 
