@@ -42,9 +42,11 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
+from ftvm.runtime.guest import Guest, boot, read_image
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.status import HostStatus

@@ -28,8 +28,9 @@ from ftvm.replication.events import (
     Send,
 )
 from ftvm.runtime import control, security
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint
-from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.ends import End, unpack_end
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (

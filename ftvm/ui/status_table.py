@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ftvm.runtime.host import address_in
+from ftvm.runtime.names import address_in
 from ftvm.runtime.status import HostStatus
 from ftvm.ui.host_answers import HostAnswer
 from ftvm.ui.notices import wants_colour
