@@ -124,7 +124,7 @@ class Host:
                 match entrance.take(happening, now):
                     case Admitted(link, kind):
                         what = "console" if kind is Kind.CONSOLE else "backup"
-                        entrance.turn_away(link, f"this host stands by, and serves no {what}", now)
+                        entrance.turn_away(link, f"this host stands by, and serves no {what}")
                     case Closed():
                         continue
             entrance.tick(now)

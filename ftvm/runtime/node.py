@@ -174,7 +174,7 @@ class Node:
         if kind is Kind.CONSOLE:
             protocol.console_connected(link, now)
         elif isinstance(protocol, BackupProtocol):
-            self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
+            self._entrance.turn_away(link, "this host is a backup, and has none itself")
             return
         elif protocol.state is PrimaryState.CLAIMING:
             return  # a backup would be refused now; it waits

@@ -76,7 +76,7 @@ def _remark(answer: HostAnswer) -> str:
     if status.reason:
         said.append(f"{status.reason} ({status.detail})" if status.detail else status.reason)
     elif status.role == "standby" and status.detail:
-        said.append(status.detail)
+        said.append(f"stands by ({status.detail})")
     if status.protection == "starting" and status.peer:
         said.append(f"{address_in(status.peer)} is being made the backup")
     if status.wait:
