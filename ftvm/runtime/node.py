@@ -42,9 +42,11 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
+from ftvm.runtime.guest import Guest, boot, read_image
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.report import flow_of
@@ -176,7 +178,7 @@ class Node:
         if kind is Kind.CONSOLE:
             protocol.console_connected(link, now)
         elif isinstance(protocol, BackupProtocol):
-            self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
+            self._entrance.turn_away(link, "this host is a backup, and has none itself")
             return
         else:
             protocol.peer_connected(link, now)

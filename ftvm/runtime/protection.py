@@ -7,8 +7,9 @@ from ftvm.machine.transfer import PUMP_PIECES, StateReceiver, StateSender
 from ftvm.replication.events import StateGiven
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, die
-from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.guest import Guest
 from ftvm.units import InstructionCount, Nanoseconds
 
 CRAWL_NS = 1_000_000

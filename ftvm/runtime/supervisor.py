@@ -29,9 +29,10 @@ from ftvm.replication.events import (
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS, settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.ends import End, unpack_end
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (

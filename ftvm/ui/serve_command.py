@@ -108,7 +108,7 @@ def carry_out(args: argparse.Namespace) -> int:
 
 def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     from ftvm.runtime.control import NodeConfig
-    from ftvm.runtime.host import name_of
+    from ftvm.runtime.names import name_of
 
     name = name_of(listen)
     failure_timeout_ns, lag_bound_ns = find_pace(args)

@@ -7,8 +7,9 @@ from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
 from ftvm.runtime import control
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.guest import End
-from ftvm.runtime.host import Host, Verdict, address_in
+from ftvm.runtime.ends import End
+from ftvm.runtime.host import Host, Verdict
+from ftvm.runtime.names import address_in
 from ftvm.runtime.security import Security
 from ftvm.runtime.transport import Transport, listen
 from ftvm.ui.notices import Notices

@@ -12,18 +12,15 @@ from ftvm.errors import (
     FtvmError,
     LostGuestError,
 )
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.supervisor import RunSpec, Supervisor
-from ftvm.ui.console import STDIN, Input, Output
+from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds
-
-QUIET_NS = Nanoseconds(300_000_000)
-"""For `--eof-exit`: output that has been quiet for so long is over."""
 
 _HELP_LEAVE = "Ctrl-A x leaves: the guest is stopped, primary and backup end"
 _TICK_NS = Nanoseconds(250_000_000)
