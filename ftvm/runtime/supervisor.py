@@ -119,7 +119,7 @@ class Supervisor:
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
-        self._waits_for = ""
+        self._noted: set[str] = set()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -204,7 +204,7 @@ class Supervisor:
             if isinstance(happening, Received):
                 self._endpoint.receive(happening.link, happening.data, now_ns())
             elif isinstance(happening, Refused):
-                self.refusals.append(happening.text)
+                self._note_once(happening.text)
             elif isinstance(happening, Closed):
                 self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
@@ -219,6 +219,12 @@ class Supervisor:
             for replica in self.replicas:
                 if replica.alive:
                     replica.kill()
+
+    def _note_once(self, line: str) -> None:
+        """Tell what happens again and again: a replica that is stopped, a store that is away."""
+        if line not in self._noted:
+            self._noted.add(line)
+            self.refusals.append(line)
 
     def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds | None:
         """How long to wait for something, at most `timeout`."""
@@ -320,6 +326,9 @@ class Supervisor:
                 self._alone = replica
                 self._live.append(told)
                 self._live_names.append(replica.name)
+                for old in self.replicas:  # whose right is gone for good, if it still runs
+                    if old.name == replica.follows:
+                        self._dialer.remove(Address(LOOPBACK, old.port))
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
                 self._alone = replica
@@ -335,9 +344,7 @@ class Supervisor:
                 )
                 self.changes += 1
             case control.Waits(why):
-                if self._waits_for != (why := f"{replica.role} {replica.name} waits: {why}"):
-                    self._waits_for = why
-                    self.refusals.append(why)
+                self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():
