@@ -43,7 +43,8 @@ from ftvm.replication.settings import Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.clock import now_ns
-from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
+from ftvm.runtime.crash_steps import StepCrash
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.guest import Guest, boot, read_image
@@ -89,7 +90,10 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
-        self._recruit = Recruit(self._crash_of("backup"))
+        self._recruit = Recruit()
+        self._crash: CrashPoint | None = None
+        self._step_crash: StepCrash | None = None
+        self._arm("primary" if config.role == "primary" else "backup")
         if config.role == "recruit":
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
@@ -100,7 +104,7 @@ class Node:
             else:
                 self._protocol = BackupProtocol(identity, self._settings)
                 booted.replay()
-            self._hold(booted, 0, config.role)
+            self._hold(booted, 0)
         self._inputs: deque[InputArrived] = deque()
         self._log = bytearray()
         self._fed = 0
@@ -114,12 +118,18 @@ class Node:
         self.parting: Reason | None = None
         """Why it ended in good order, once it has."""
 
-    def _crash_of(self, role: str) -> CrashPoint | None:
-        return next((crash for crash in self._crashes if crash.role == role), None)
+    def _arm(self, role: str) -> None:
+        """Be ready to die at the first crash point of a role."""
+        crash = next((crash for crash in self._crashes if crash.role == role), None)
+        step = None if crash is None else crash.step
+        self._crash = crash
+        self._step_crash = StepCrash(step, crash.value, die) if crash and step else None
+        if self._held_guest is not None:
+            self._held_guest.arm(crash)
 
-    def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
+    def _hold(self, machine: Machine, output_bytes: int) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
-        self._held_guest.arm(self._crash_of(role))
+        self._held_guest.arm(self._crash)
 
     @property
     def _guest(self) -> Guest:
@@ -317,7 +327,7 @@ class Node:
         except StateError as error:
             protocol.diverged(given.count, str(error))
             return
-        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], "backup")
+        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL])
         self._fed = given.position
         protocol.state_complete(machine.state_digest())
 
@@ -325,7 +335,12 @@ class Node:
 
     def _act(self) -> None:
         while (event := self._protocol.next_event()) is not None:
+            crash = self._step_crash
+            if crash is not None:
+                crash.before(event)
             self._do(event)
+            if crash is not None:
+                crash.after(event)
 
     def _do(self, event: Event) -> None:
         match event:
@@ -349,7 +364,7 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+                self._protector = Protector(self._guest, node)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
@@ -407,7 +422,7 @@ class Node:
         self._guest.go_live()
         self._live_generation = event.generation
         self._protocol = self._protocol.promote()
-        self._guest.arm(self._crash_of("primary"))
+        self._arm("primary")
         self._tell(
             control.WentLive(
                 generation=event.generation,
