@@ -377,13 +377,14 @@ class PrimaryProtocol:
         del self._candidates[link]
         pulse = Pulse(self._settings, now)
         self._backup = Backup(link, theirs.node, decoder, pulse, self._events.append)
-        self._backup.send(mine)
         if wants:
+            self._backup.send(mine)
             self._protection = Protection(self._settings.state_pieces_max, now)
             self._events.append(StateWanted(link, theirs.node))
             return
         self.lockstep = Lockstep(self.count, self.position, now)
         self._events.append(PeerJoined(link, theirs.node, self.generation))
+        self._backup.send(mine)
         self._tell_released()
 
     def _refuse(self, link: Link, why: str) -> None:
@@ -424,8 +425,8 @@ class PrimaryProtocol:
         assert self._backup is not None
         self._protection = None
         self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
-        self._backup.send(Commit(self.generation))
         self._events.append(PeerJoined(self._backup.link, self._backup.node, self.generation))
+        self._backup.send(Commit(self.generation))
         self._look_at_console()
 
     def _lose_backup(self, cause: LossCause, detail: str) -> None:
@@ -442,8 +443,8 @@ class PrimaryProtocol:
             self._events.append(self._arbiter.claim())
 
     def _won(self) -> None:
-        self.console.announce(Role.PRIMARY, self.generation)
         self._events.append(GenerationWon(self.generation))
+        self.console.announce(Role.PRIMARY, self.generation)
         self._settle()
 
     # --- inside: the outside world -----------------------------------------------------------
@@ -458,16 +459,14 @@ class PrimaryProtocol:
 
     def _settle(self) -> None:
         """Let out what may leave by now."""
-        acknowledged = None if self._alone else self.lockstep.acknowledged.count
+        acknowledged = None if self._alone else self.lockstep.acknowledged
         for channel, stream in self.console.outputs.items():
             for piece in stream.release(self._may_leave):
                 data = stream.read(piece.start, piece.end)
+                what = channel, self.generation, piece.start, data
                 self._events.append(
-                    OutputReleased(
-                        channel, self.generation, piece.start, data, piece.count, piece.position,
-                        acknowledged,
-                    )
-                )  # fmt: skip
+                    OutputReleased(*what, piece.count, piece.position, acknowledged)
+                )
         for channel, stream_in in self.console.inputs.items():
             if stream_in.settle(self._may_leave):
                 self.console.consumed(channel)

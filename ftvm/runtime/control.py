@@ -21,7 +21,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
-    of each role is meant, primary being what a backup may become.
+    of each role is meant, primary being what a backup may become. ``journal``
+    is the file that the node writes its journal to, if any.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join_host: str = ""
     join_port: int = 0
     crashes: tuple[str, ...] = ()
+    journal: str = ""
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):

@@ -43,12 +43,11 @@ from ftvm.replication.settings import Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.clock import now_ns
-from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
-from ftvm.runtime.crash_steps import StepCrash
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.guest import Guest, boot, read_image
 from ftvm.runtime.identity import identity_of
+from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
@@ -78,7 +77,8 @@ class Node:
         self._store_asker = store_asker
         self._store_url = parse_store_url(config.store_url)
         self._tell = tell
-        self._crashes = [parse_crash_point(text) for text in config.crashes]
+        self._observers = Observers(config)
+        self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path)) if config.role != "recruit" else b""
         identity = identity_of(config, image, machine)
@@ -91,9 +91,6 @@ class Node:
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
         self._recruit = Recruit()
-        self._crash: CrashPoint | None = None
-        self._step_crash: StepCrash | None = None
-        self._arm("primary" if config.role == "primary" else "backup")
         if config.role == "recruit":
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
@@ -117,15 +114,6 @@ class Node:
         self._over: control.Over | None = None
         self.parting: Reason | None = None
         """Why it ended in good order, once it has."""
-
-    def _arm(self, role: str) -> None:
-        """Be ready to die at the first crash point of a role."""
-        crash = next((crash for crash in self._crashes if crash.role == role), None)
-        step = None if crash is None else crash.step
-        self._crash = crash
-        self._step_crash = StepCrash(step, crash.value, die) if crash and step else None
-        if self._held_guest is not None:
-            self._held_guest.arm(crash)
 
     def _hold(self, machine: Machine, output_bytes: int) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
@@ -171,8 +159,9 @@ class Node:
                 case Admitted(link, kind):
                     self._admit(link, kind, now)
                 case Received(link, data):
-                    self._protocol.receive(link, data, now)
+                    self._receive(link, data, now)
                 case Closed(link):
+                    self._observers.closed(link)
                     self._protocol.closed(link)
             self._act()
         self._entrance.tick(now)
@@ -190,7 +179,11 @@ class Node:
             return  # a backup would be refused now; it waits
         else:
             protocol.peer_connected(link, now)
-        protocol.receive(link, self._entrance.let_in(link), now)
+        self._receive(link, self._entrance.let_in(link), now)
+
+    def _receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        self._observers.received(link, data)
+        self._protocol.receive(link, data, now)
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
@@ -258,6 +251,7 @@ class Node:
         protocol.log_produced(self._guest.machine.cpu.log_take())
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
+        self._observers.taken(arrived, self._guest.machine.count, protocol.position)
 
     def _replay(self, protocol: BackupProtocol) -> None:
         guest = self._guest
@@ -335,12 +329,9 @@ class Node:
 
     def _act(self) -> None:
         while (event := self._protocol.next_event()) is not None:
-            crash = self._step_crash
-            if crash is not None:
-                crash.before(event)
+            self._observers.before(event)
             self._do(event)
-            if crash is not None:
-                crash.after(event)
+            self._observers.after(event)
 
     def _do(self, event: Event) -> None:
         match event:
@@ -422,7 +413,7 @@ class Node:
         self._guest.go_live()
         self._live_generation = event.generation
         self._protocol = self._protocol.promote()
-        self._arm("primary")
+        self._guest.arm(self._observers.arm("primary"))
         self._tell(
             control.WentLive(
                 generation=event.generation,

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftvm.audit.witness import ConsoleWitness
 from ftvm.errors import HostError, LostGuestError, UsageError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
@@ -31,6 +32,7 @@ from ftvm.runtime import control, security
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.ends import End, unpack_end
+from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
@@ -67,6 +69,8 @@ class RunSpec:
     epoch_s: int
     store_url: str | None = None
     """Where the replicas arbitrate; None for a directory of the run's own."""
+    journals: Path | None = None
+    """Directory that every replica, and the console, writes a journal to."""
 
 
 class Supervisor:
@@ -77,6 +81,10 @@ class Supervisor:
         self._output = output
         self._run = secrets.token_bytes(16)
         self._endpoint = ConsoleEndpoint("console", self._run)
+        self._witness: ConsoleWitness | None = None
+        if spec.journals:
+            write = JournalFile(journal_path(spec.journals, "console")).write
+            self._witness = ConsoleWitness("console", self._run.hex(), write)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
         self._directory = _make_directory()
@@ -151,6 +159,7 @@ class Supervisor:
             join_host=LOOPBACK,
             join_port=0 if primary is None else primary.port,
             crashes=self._crashes_of(primary is None),
+            journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
@@ -189,6 +198,8 @@ class Supervisor:
         """
         for happening in self.transport.poll(timeout):
             if isinstance(happening, Received):
+                if self._witness is not None:
+                    self._witness.received(happening.link, happening.data)
                 self._endpoint.receive(happening.link, happening.data)
             elif isinstance(happening, Refused):
                 self.refusals.append(happening.text)
@@ -257,6 +268,8 @@ class Supervisor:
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
+            if self._witness is not None:
+                self._witness.before(event)
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)

@@ -102,6 +102,9 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
+        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+    )
+    parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
@@ -121,6 +124,7 @@ def carry_out(args: argparse.Namespace) -> int:
         parse_store_url(args.store)
 
     # Loaded here, so that what was wrong up to here has been told at once.
+    from ftvm.runtime.journal_file import prepare_directory
     from ftvm.runtime.supervisor import RunSpec
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
@@ -134,7 +138,10 @@ def carry_out(args: argparse.Namespace) -> int:
         crashes=crashes,
         epoch_s=int(time.time()),
         store_url=args.store,
+        journals=Path(args.journal).absolute() if args.journal else None,
     )
+    if spec.journals is not None:
+        prepare_directory(spec.journals)
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from ftvm_command import FtvmCommand
+from journals import read_journals
 from pair_session import SESSION, SESSION_OUTPUT, TICK, Session, run_spec
 
+from ftvm.audit.judge import audit
 from ftvm.errors import LostGuestError
 from ftvm.runtime.crash_steps import STEPS
 from ftvm.runtime.report import RunReport
@@ -49,18 +51,23 @@ outlives it: None where it is the store's answer that decides."""
 
 
 @pytest.fixture
-def session(guest_images: Path) -> Iterator[Callable[..., Session]]:
+def session(guest_images: Path, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    """One session; when it is over, its journals are judged as well."""
     opened: list[Supervisor] = []
 
     def start(*crashes: str) -> Session:
         output = bytearray()
-        opened.append(Supervisor(run_spec(guest_images, "counter", *crashes), output.extend))
+        spec = run_spec(guest_images, "counter", *crashes, journals=tmp_path)
+        opened.append(Supervisor(spec, output.extend))
         opened[-1].start()
         return Session(opened[-1], output)
 
     yield start
     for supervisor in opened:
         supervisor.__exit__()
+    verdict = audit(read_journals(tmp_path))
+    assert verdict.findings.violations == verdict.findings.missing == []
+    assert verdict.released_bytes - verdict.again_bytes <= len(SESSION_OUTPUT)
 
 
 def conduct(run: Session, meanwhile: Callable[[], None] = lambda: None) -> RunReport:

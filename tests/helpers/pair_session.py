@@ -63,6 +63,7 @@ def run_spec(
     append: str = "",
     solo: bool = False,
     store_url: str | None = None,
+    journals: Path | None = None,
 ) -> RunSpec:
     """What is to be run, for a bundled guest."""
     return RunSpec(
@@ -74,4 +75,5 @@ def run_spec(
         crashes=tuple(parse_crash_point(crash) for crash in crashes),
         epoch_s=EPOCH_S,
         store_url=store_url,
+        journals=journals,
     )

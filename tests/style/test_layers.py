@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ftvm"
 
 # Each layer imports only itself and what stands before it.
-LAYERS = ("base", "_native", "machine", "log", "replication", "runtime", "ui")
+LAYERS = ("base", "_native", "machine", "log", "replication", "audit", "runtime", "ui")
 BASE_MODULES = {"__init__", "errors", "units"}
 # `python -m ftvm` is the user's way in.
 TOP_MODULES = {"__main__"}
 
-PURE_LAYERS = {"machine", "log", "replication"}
+PURE_LAYERS = {"machine", "log", "replication", "audit"}
 BANNED = {
     *("time", "os", "socket", "random", "threading", "asyncio", "select", "subprocess"),
     # The same by other names.

@@ -1,0 +1,60 @@
+"""Who looks on while a node acts: its crash point, and its journal if one is asked for."""
+
+from pathlib import Path
+
+from ftvm.audit.witness import ReplicaWitness
+from ftvm.replication.events import Event, InputArrived, Link
+from ftvm.runtime.control import NodeConfig
+from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
+from ftvm.runtime.crash_steps import StepCrash
+from ftvm.runtime.journal_file import JournalFile
+from ftvm.units import InstructionCount, LogPosition
+
+
+class Observers:
+    """Of one node. What is written is there before the node acts, and before it dies."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self._crashes = [parse_crash_point(text) for text in config.crashes]
+        self._step: StepCrash | None = None
+        self._acting: StepCrash | None = None
+        self._witness: ReplicaWitness | None = None
+        if config.journal:
+            write = JournalFile(Path(config.journal)).write
+            self._witness = ReplicaWitness(config.name, config.role, config.run, write)
+
+    def arm(self, role: str) -> CrashPoint | None:
+        """Be ready for the first crash point of a role, and return it."""
+        crash = next((crash for crash in self._crashes if crash.role == role), None)
+        step = None if crash is None else crash.step
+        self._step = StepCrash(step, crash.value, die) if crash and step else None
+        return crash
+
+    def before(self, event: Event) -> None:
+        """Note that the node is about to act on an event."""
+        if self._witness is not None:
+            self._witness.before(event)
+        self._acting = self._step
+        if self._acting is not None:
+            self._acting.before(event)
+
+    def after(self, event: Event) -> None:
+        """Note that the node has acted on it, whatever has been armed meanwhile."""
+        if self._acting is not None:
+            self._acting.after(event)
+
+    def received(self, link: Link, data: bytes) -> None:
+        """Note bytes that came, before the protocol has them."""
+        if self._witness is not None:
+            self._witness.received(link, data)
+
+    def closed(self, link: Link) -> None:
+        """Note that a connection is gone."""
+        if self._witness is not None:
+            self._witness.closed(link)
+
+    def taken(self, arrived: InputArrived, count: InstructionCount, position: LogPosition) -> None:
+        """Note that the guest has input, and the log has it before `position`."""
+        if self._witness is not None:
+            size = len(arrived.data)
+            self._witness.taken(arrived.channel, arrived.offset, size, count, position)
