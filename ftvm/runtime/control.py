@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `Launch` to a node's standard input, perhaps a `Stop`
-later; the end of that stream tells the node that it is alone, and it
+The supervisor writes a `Launch` to a node's standard input, a `Measure` now and
+then, perhaps a `Stop` later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from ftvm.errors import ProtocolError
+from ftvm.runtime.status import HostStatus
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +23,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
     of each role is meant, primary being what a backup may become. ``journal``
-    is the file that the node writes its journal to, if any.
+    is the file that the node writes its journal to, if any. ``metrics``: measure
+    what a status does not tell.
     """
 
     name: str
@@ -40,6 +42,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join_port: int = 0
     crashes: tuple[str, ...] = ()
     journal: str = ""
+    metrics: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
@@ -56,6 +59,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """End: the user wants it."""
 
     detail: str
+
+
+class Measure(msgspec.Struct, frozen=True, tag="measure"):
+    """Say how you are, with `Measured`."""
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    """How a node is. Of a histogram: how often output was held so long (see hold_meter.py)."""
+
+    status: HostStatus
+    hold_counts: tuple[int, ...]
+    hold_sum_ns: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -161,12 +176,13 @@ Told = (
     | PeerGone
     | Waits
     | Refused
+    | Measured
     | WentLive
     | WentAlone
     | Totals
     | Over
 )
-ToNode = Launch | Stop
+ToNode = Launch | Stop | Measure
 T = TypeVar("T")
 
 

@@ -238,6 +238,8 @@ class Node:
         protocol.log_produced(guest.machine.cpu.log_take())
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+        if outputs:
+            self._observers.made(guest.output_bytes, now)
         count = guest.machine.count
         if guest.end is None:
             protocol.executed(count, now)
@@ -439,6 +441,12 @@ class Node:
     def status(self) -> HostStatus:
         """Say how this node is."""
         return self._status.status(self._protocol, self._held_guest)
+
+    def measured(self) -> control.Measured:
+        """Say how this node is, with what it measured if that was asked for."""
+        hold = self._observers.hold
+        counts, sum_ns = (tuple(hold.counts), hold.sum_ns) if hold else ((), 0)
+        return control.Measured(self.status(), counts, sum_ns)
 
     def stop(self, detail: str) -> None:
         """End because the user wants it, and with a primary its backup."""

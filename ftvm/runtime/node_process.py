@@ -23,10 +23,18 @@ def _tell(told: control.Told) -> None:
 
 
 def _commanded(node: Node) -> None:
-    line = os.read(_STDIN, 65536)
-    if not line:  # the supervisor is gone, and nobody is left to serve
+    lines = os.read(_STDIN, 65536).splitlines()
+    if not lines:  # the supervisor is gone, and nobody is left to serve
         os._exit(1)
-    node.stop(control.decode_line(line, control.Stop).detail)
+    for line in lines:
+        command: control.Stop | control.Measure = control.decode_line(
+            line,
+            control.Stop | control.Measure,  # type: ignore[arg-type]  # a union is no type
+        )
+        if isinstance(command, control.Stop):
+            node.stop(command.detail)
+        else:
+            _tell(node.measured())
 
 
 def main() -> int:

@@ -1,14 +1,16 @@
-"""Who looks on while a node acts: its crash point, and its journal if one is asked for."""
+"""Who looks on while a node acts: its crash point; its journal and a meter if asked for."""
 
 from pathlib import Path
 
 from ftvm.audit.witness import ReplicaWitness
-from ftvm.replication.events import Event, InputArrived, Link
+from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
 from ftvm.runtime.control import NodeConfig
 from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
 from ftvm.runtime.crash_steps import StepCrash
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.hold_meter import HoldMeter
 from ftvm.runtime.journal_file import JournalFile
-from ftvm.units import InstructionCount, LogPosition
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 
 class Observers:
@@ -19,6 +21,7 @@ class Observers:
         self._step: StepCrash | None = None
         self._acting: StepCrash | None = None
         self._witness: ReplicaWitness | None = None
+        self.hold = HoldMeter() if config.metrics else None
         if config.journal:
             write = JournalFile(Path(config.journal)).write
             self._witness = ReplicaWitness(config.name, config.role, config.run, write)
@@ -34,6 +37,8 @@ class Observers:
         """Note that the node is about to act on an event."""
         if self._witness is not None:
             self._witness.before(event)
+        if self.hold is not None and isinstance(event, OutputReleased):
+            self.hold.released(StreamOffset(event.offset + len(event.data)), now_ns())
         self._acting = self._step
         if self._acting is not None:
             self._acting.before(event)
@@ -42,6 +47,11 @@ class Observers:
         """Note that the node has acted on it, whatever has been armed meanwhile."""
         if self._acting is not None:
             self._acting.after(event)
+
+    def made(self, output_bytes: int, now: Nanoseconds) -> None:
+        """Note that the guest has put out so much since its boot, the last of it now."""
+        if self.hold is not None:
+            self.hold.made(StreamOffset(output_bytes), now)
 
     def received(self, link: Link, data: bytes) -> None:
         """Note bytes that came, before the protocol has them."""

@@ -10,7 +10,6 @@ goes, gets output by the callback, and asks `finished` and `report`.
 """
 
 import secrets
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftvm.audit.witness import ConsoleWitness
-from ftvm.errors import HostError, LostGuestError, UsageError
+from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -29,6 +28,7 @@ from ftvm.replication.events import (
     Send,
 )
 from ftvm.runtime import control, security
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.ends import End, unpack_end
@@ -45,6 +45,7 @@ from ftvm.runtime.report import (
     ProtectionFailure,
     RunReport,
 )
+from ftvm.runtime.run_directory import make_run_directory
 from ftvm.runtime.transport import LOOPBACK, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
@@ -52,7 +53,6 @@ _END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple faul
 _PARTING_NS = 5_000_000_000
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
-_STORE_BYTES = 1 << 16
 _REFUSALS_MAX = 100
 
 
@@ -71,6 +71,8 @@ class RunSpec:
     """Where the replicas arbitrate; None for a directory of the run's own."""
     journals: Path | None = None
     """Directory that every replica, and the console, writes a journal to."""
+    metrics: Address | None = None
+    """Where the run's metrics can be had, over HTTP."""
 
 
 class Supervisor:
@@ -87,7 +89,7 @@ class Supervisor:
             self._witness = ConsoleWitness("console", self._run.hex(), write)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
-        self._directory = _make_directory()
+        self._directory = make_run_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
@@ -159,6 +161,7 @@ class Supervisor:
             join_host=LOOPBACK,
             join_port=0 if primary is None else primary.port,
             crashes=self._crashes_of(primary is None),
+            metrics=spec.metrics is not None,
             journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
         replica.was_recruit = role == "recruit"
@@ -490,18 +493,3 @@ def _protection(told: control.Protected) -> Protection:
         transfer_ns=told.transfer_ns,
         total_ns=told.total_ns,
     )
-
-
-def _make_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make the run's directory, with room for its store; UsageError if there is none."""
-    directory = None
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="ftvm-")
-        # A full disk shows here, and not as a store that cannot be reached.
-        Path(directory.name, "room").write_bytes(bytes(_STORE_BYTES))
-    except OSError as error:
-        if directory is not None:
-            directory.cleanup()
-        place = tempfile.gettempdir() if directory else "any temporary directory"
-        raise UsageError(f"cannot write to {place}: {error.strerror}; set TMPDIR") from None
-    return directory

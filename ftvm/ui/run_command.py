@@ -105,6 +105,9 @@ def add_parser(commands: Subparsers) -> None:
         "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
     )
     parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
+    )
+    parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
@@ -113,8 +116,11 @@ def add_parser(commands: Subparsers) -> None:
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
+    from ftvm.runtime.addresses import parse_address
+
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
+    metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
     check_image(path, memory_bytes, args.append)
 
@@ -138,10 +144,11 @@ def carry_out(args: argparse.Namespace) -> int:
         crashes=crashes,
         epoch_s=int(time.time()),
         store_url=args.store,
+        metrics=metrics,
         journals=Path(args.journal).absolute() if args.journal else None,
     )
-    if spec.journals is not None:
-        prepare_directory(spec.journals)
+    if args.journal:
+        prepare_directory(Path(args.journal))
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:
