@@ -4,10 +4,10 @@ from pathlib import Path
 
 from ftvm.audit.witness import ReplicaWitness
 from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.control import NodeConfig
 from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
 from ftvm.runtime.crash_steps import StepCrash
-from ftvm.runtime.clock import now_ns
 from ftvm.runtime.hold_meter import HoldMeter
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset

@@ -2,8 +2,8 @@
 
 import socket
 
-from ftvm.runtime.exposition import expose
 from ftvm.runtime.clock import now_ns
+from ftvm.runtime.exposition import expose
 from ftvm.runtime.scrapes import Scrapes
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.units import Nanoseconds
