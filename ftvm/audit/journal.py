@@ -49,7 +49,10 @@ class Journal:
 
 
 def read_journal(name: str, data: bytes) -> Journal:
-    """Return the records of a journal; UsageError says what is wrong with it, and where."""
+    """Return the records of a journal; UsageError says what is wrong with it, and where.
+
+    An empty one is that of a host that never was a replica.
+    """
     *lines, torn = data.split(b"\n")
     records: list[AnyRecord] = []
     total = 0
@@ -72,6 +75,6 @@ def read_journal(name: str, data: bytes) -> Journal:
                 f"{where} is of a journal of format {record.format}, this ftvm reads {FORMAT}"
             )
         records.append(record)
-    if not records or not isinstance(records[0], Begun):
+    if data and (not records or not isinstance(records[0], Begun)):
         raise UsageError(f"{name} does not begin as a journal does: give what --journal wrote")
     return Journal(name, records, len(torn))

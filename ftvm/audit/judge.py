@@ -79,6 +79,8 @@ def _run_of(lives: Sequence[Life], views: Sequence[ConsoleView]) -> str:
 
 def _look_at_ends(journals: Sequence[Journal], lives: Sequence[Life], findings: Findings) -> None:
     for journal in journals:
+        if not journal.records:
+            findings.notes.append(f"{journal.name} is empty: its process was never a replica")
         if journal.torn_bytes:
             findings.notes.append(
                 f"{journal.name} ends in an unfinished line of {journal.torn_bytes} bytes,"

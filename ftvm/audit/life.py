@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import pairwise
 
 from ftvm.audit import records
 from ftvm.audit.findings import Findings, Rule, Violation
@@ -65,7 +66,7 @@ def lives_of(journal: Journal, findings: Findings) -> list[Life]:
     """Return the lives in a replica's journal, each judged by itself; others are passed over."""
     starts = [at for at, record in enumerate(journal.records) if isinstance(record, Begun)]
     lives = []
-    for start, end in zip(starts, [*starts[1:], len(journal.records)], strict=True):
+    for start, end in pairwise([*starts, len(journal.records)]):
         begun = journal.records[start]
         assert isinstance(begun, Begun)
         if begun.role != records.CONSOLE_ROLE:

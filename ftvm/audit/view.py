@@ -73,9 +73,8 @@ class ConsoleView:
 
 def view_of(journal: Journal, findings: Findings) -> ConsoleView | None:
     """Return a console's view, judged by itself; None of a replica's journal."""
-    begun = journal.records[0]
-    assert isinstance(begun, records.Begun)
-    if begun.role != records.CONSOLE_ROLE:
+    begun = journal.records[0] if journal.records else None
+    if not isinstance(begun, records.Begun) or begun.role != records.CONSOLE_ROLE:
         return None
     view = ConsoleView(journal.name, begun)
     ends: dict[int, int] = {}

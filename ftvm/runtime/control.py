@@ -23,7 +23,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
     of each role is meant, primary being what a backup may become. ``journal``
-    is the file that the node writes its journal to, if any. ``metrics``: measure
+    is the file that its journal goes to, if any. ``metrics``: measure
     what a status does not tell.
     """
 

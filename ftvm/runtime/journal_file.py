@@ -11,6 +11,7 @@ from pathlib import Path
 from ftvm.audit.journal import JournalWriter
 from ftvm.audit.records import Record
 from ftvm.errors import HostError, UsageError
+from ftvm.runtime.control import NodeConfig
 
 SUFFIX = ".journal"
 
@@ -39,15 +40,25 @@ class JournalFile:
         raise HostError(f"cannot go on with the journal {self._path}: {why}")
 
 
-def prepare_directory(path: Path) -> None:
-    """Make a place for a run's journals; UsageError if it has some already, or cannot be made."""
+def open_journal(config: NodeConfig) -> JournalFile | None:
+    """Return the journal that a node is to write, if it is to write one."""
+    return JournalFile(Path(config.journal)) if config.journal else None
+
+
+def make_directory(path: Path) -> None:
+    """Make a place for journals; UsageError if it cannot be made or written to."""
     try:
         path.mkdir(exist_ok=True)
-        old = sorted(entry.name for entry in path.iterdir() if entry.suffix == SUFFIX)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(0, "Permission denied")
     except OSError as error:
         raise UsageError(f"cannot write journals to {path}: {error.strerror}") from None
+
+
+def make_empty_directory(path: Path) -> None:
+    """Make a place for the journals of one run; UsageError, too, if it has some already."""
+    make_directory(path)
+    old = sorted(entry.name for entry in path.iterdir() if entry.suffix == SUFFIX)
     if old:
         raise UsageError(
             f"{path} has journals already ({old[0]}): give an empty directory to each run"
@@ -56,4 +67,4 @@ def prepare_directory(path: Path) -> None:
 
 def journal_path(directory: Path, node: str) -> Path:
     """Return where a node's journal is."""
-    return directory / f"{node}{SUFFIX}"
+    return directory / f"{node.replace('/', '-')}{SUFFIX}"

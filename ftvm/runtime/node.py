@@ -47,6 +47,7 @@ from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.guest import Guest, boot, read_image
 from ftvm.runtime.identity import identity_of
+from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.status import HostStatus
@@ -71,13 +72,14 @@ class Node:
         transport: Transport,
         store_asker: StoreAsker,
         tell: Callable[[control.Told], None],
+        journal: JournalFile | None,
     ) -> None:
         self.config = config
         self._transport = transport
         self._store_asker = store_asker
         self._store_url = parse_store_url(config.store_url)
         self._tell = tell
-        self._observers = Observers(config)
+        self._observers = Observers(config, journal)
         self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
         image = read_image(Path(config.image_path)) if config.role != "recruit" else b""

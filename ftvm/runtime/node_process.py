@@ -11,6 +11,7 @@ import sys
 
 from ftvm.errors import FtvmError
 from ftvm.runtime import control, security
+from ftvm.runtime.journal_file import open_journal
 from ftvm.runtime.node import Node
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.transport import Transport
@@ -50,7 +51,8 @@ def main() -> int:
         launch = control.decode_line(bytes(line), control.Launch)
         transport = Transport(security.from_key(bytes.fromhex(launch.key)))
         transport.accept_from(socket.socket(fileno=launch.listen_descriptor), "replica")
-        node = Node(launch.node, transport, StoreAsker(), _tell)
+        journal = open_journal(launch.node)
+        node = Node(launch.node, transport, StoreAsker(), _tell, journal)
         transport.watch(_STDIN, lambda: _commanded(node))
         node.run()
     except FtvmError as error:

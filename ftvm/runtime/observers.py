@@ -1,7 +1,5 @@
 """Who looks on while a node acts: its crash point; its journal and a meter if asked for."""
 
-from pathlib import Path
-
 from ftvm.audit.witness import ReplicaWitness
 from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
 from ftvm.runtime.clock import now_ns
@@ -16,15 +14,14 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 class Observers:
     """Of one node. What is written is there before the node acts, and before it dies."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, journal: JournalFile | None) -> None:
         self._crashes = [parse_crash_point(text) for text in config.crashes]
         self._step: StepCrash | None = None
         self._acting: StepCrash | None = None
         self._witness: ReplicaWitness | None = None
         self.hold = HoldMeter() if config.metrics else None
-        if config.journal:
-            write = JournalFile(Path(config.journal)).write
-            self._witness = ReplicaWitness(config.name, config.role, config.run, write)
+        if journal is not None:
+            self._witness = ReplicaWitness(config.name, config.role, config.run, journal.write)
 
     def arm(self, role: str) -> CrashPoint | None:
         """Be ready for the first crash point of a role, and return it."""

@@ -130,7 +130,7 @@ def carry_out(args: argparse.Namespace) -> int:
         parse_store_url(args.store)
 
     # Loaded here, so that what was wrong up to here has been told at once.
-    from ftvm.runtime.journal_file import prepare_directory
+    from ftvm.runtime.journal_file import make_empty_directory
     from ftvm.runtime.supervisor import RunSpec
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
@@ -148,7 +148,7 @@ def carry_out(args: argparse.Namespace) -> int:
         journals=Path(args.journal).absolute() if args.journal else None,
     )
     if args.journal:
-        prepare_directory(Path(args.journal))
+        make_empty_directory(Path(args.journal))
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ftvm_command import HANGS_AFTER_S, FtvmCommand
+from hosts import Cluster
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -19,6 +20,26 @@ Samples = dict[str, list[tuple[dict[str, str], float]]]
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def requested(port: int, method: str, path: str) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANGS_AFTER_S)
+    connection.request(method, path)
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response.status, response.headers["Content-Type"], text
+
+
+def scraped(port: int) -> Samples:
+    status, kind, text = requested(port, "GET", "/metrics")
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    samples: Samples = {}
+    for family in text_string_to_metric_families(text):
+        assert family.documentation
+        for sample in family.samples:
+            samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return samples
 
 
 class Running:
@@ -41,23 +62,8 @@ class Running:
         for _ in range(number):
             self.process.stdout.readline()
 
-    def request(self, method: str, path: str) -> tuple[int, str, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANGS_AFTER_S)
-        connection.request(method, path)
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        return response.status, response.headers["Content-Type"], text
-
     def scrape(self) -> Samples:
-        status, kind, text = self.request("GET", "/metrics")
-        assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
-        samples: Samples = {}
-        for family in text_string_to_metric_families(text):
-            assert family.documentation
-            for sample in family.samples:
-                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
-        return samples
+        return scraped(self.port)
 
     def until(self, condition: Callable[[Samples], bool]) -> Samples:
         give_up = time.monotonic() + HANGS_AFTER_S
@@ -154,7 +160,7 @@ def test_other_requests(
     running: Callable[..., Running], method: str, path: str, status: int
 ) -> None:
     run = running("--solo")
-    assert run.request(method, path)[0] == status
+    assert requested(run.port, method, path)[0] == status
     run.leave()
 
 
@@ -176,6 +182,30 @@ def test_strange_clients_are_no_trouble(running: Callable[..., Running]) -> None
     run.type(b"i")
     run.answers(1)
     run.leave()
+
+
+def test_a_host_of_its_own_is_measured(tmp_path: Path, guest_images: Path) -> None:
+    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
+    places = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    port = free_port()
+    primary = cluster.serve(places[0], guest_images / "counter.elf")
+    backup = cluster.join(places[1], places[0], options=("--metrics", f"127.0.0.1:{port}"))
+    backup.see_backup()
+    client = cluster.console(*places)
+    client.type(3)
+    client.answered()
+    assert {state for _, role, state in states(scraped(port)) if role == "backup"} == {"following"}
+    primary.kill()
+    client.type(3)
+    client.answered()
+    samples = scraped(port)
+    assert samples["ftvm_failovers_total"] == [({}, 1)]
+    ((name, role, state),) = states(samples)
+    assert (name.rpartition("/")[0], role, state) == (places[1], "primary", "solo")
+    assert of(samples, "ftvm_generation", name) == 2
+    assert of(samples, "ftvm_output_hold_seconds_count", name) > 0
+    client.leave()
+    cluster.close()
 
 
 def test_a_port_that_cannot_be_had(ftvm: FtvmCommand) -> None:
