@@ -93,7 +93,8 @@ def _tell(verdict: "Verdict") -> None:
     for rule in Rule:
         broken = [violation for violation in violations if violation.rule is rule]
         if broken:
-            print(f"VIOLATED  {rule:{width}}{len(broken)} times")
+            times = "once" if len(broken) == 1 else f"{len(broken)} times"
+            print(f"VIOLATED  {rule:{width}}{times}")
         elif missing:
             print(f"?         {rule}")
         else:
