@@ -23,7 +23,9 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import RETRY_INTERVAL_NS
 from ftvm.runtime.ends import End
 from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.exposition import expose
 from ftvm.runtime.inquirer import Inquirer
+from ftvm.runtime.journal_file import open_journal
 from ftvm.runtime.names import address_in
 from ftvm.runtime.node import Node
 from ftvm.runtime.status import HostStatus
@@ -66,6 +68,8 @@ class Host:
         self._node: Node | None = None
         self._left = False
         self._waits_for = ""
+        self._journal = open_journal(config)
+        self._failovers = 0
         self._tried_ns = 0
         """When we last tried to become a backup."""
 
@@ -85,8 +89,18 @@ class Host:
         self._left = True
         return self._node is None or self._node.leave(detail)
 
+    def metrics(self) -> str:
+        """Say how this host is, as Prometheus reads it."""
+        nodes = [] if self._node is None else [self._node.measured()]
+        return expose(nodes, self._failovers)
+
+    def _hear(self, told: control.Told) -> None:
+        self._failovers += isinstance(told, control.WentLive)
+        self._tell(told)
+
     def _be(self, config: control.NodeConfig) -> Verdict:
-        self._node = node = Node(config, self._transport, self._store_asker, self._tell)
+        store_asker = self._store_asker
+        self._node = node = Node(config, self._transport, store_asker, self._hear, self._journal)
         over = node.run()
         self._node = None
         guest = node.guest
