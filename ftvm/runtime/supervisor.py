@@ -85,6 +85,8 @@ class Supervisor:
         self._stopped = False
         self._parting_ns = 0
         self._joined = False
+        self._paired: set[str] = set()
+        """Those of the present pair who have said that they are one."""
         self._gone: dict[str, control.PeerGone] = {}
         self._live: list[control.WentLive] = []
         self._live_names: list[str] = []
@@ -264,7 +266,7 @@ class Supervisor:
     @property
     def protected(self) -> bool:
         """Whether the guest can lose a replica now, as far as has been heard."""
-        return self._joined and self._alone is None
+        return self._alone is None and len(self._paired) == 2
 
     # --- what happens ---
 
@@ -315,6 +317,7 @@ class Supervisor:
             case control.WentLive():
                 replica.role = "primary"
                 self._alone = replica
+                self._paired.clear()
                 self._live.append(told)
                 self._live_names.append(replica.name)
                 for old in self.replicas:  # whose right is gone for good, if it still runs
@@ -323,6 +326,7 @@ class Supervisor:
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
                 self._alone = replica
+                self._paired.clear()
                 self._backup_losses.append(
                     BackupLoss(
                         generation=generation,
@@ -347,6 +351,7 @@ class Supervisor:
                     self.changes += 1
             case control.Paired():
                 self._joined = True
+                self._paired.add(replica.name)
                 if replica is self._alone:
                     self._alone = self._recruit = None
                     self._recruits_failed = 0
