@@ -69,8 +69,7 @@ typedef struct CoreCpu {
     uint32_t a20_mask;
     uint32_t dr[8];
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip, mxcsr;
-    uint64_t efer, tsc_aux, xcr0, misc_enable, pat;
-    uint64_t mtrr_fixed[11], mtrr_deftype, mtrr_variable[16];
+    uint64_t efer, tsc_aux, tsc_offset, xcr0, misc_enable, pat;
     uint64_t fpip, fpdp, fp_status, mmx_status, sse_status;
     uint16_t fpus, fpuc, fpop, fpstt;
     uint8_t fptags[8];

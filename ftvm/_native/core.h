@@ -106,6 +106,7 @@ struct Core {
     HostClock clock;
     int64_t guest_offset_ns;
     uint64_t last_time_ns, timer_ns, timer_count;
+    uint64_t tsc_offset; /* what WRMSR has made of the time-stamp counter */
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
     uint32_t random_left;
@@ -154,6 +155,7 @@ bool log_take(Core *core, CoreEvent *entry);
 uint64_t advance_guest_time(Core *core);
 void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
+uint64_t core_tsc(Core *core, uintptr_t host_pc);
 
 /* clock.c */
 void clock_start(HostClock *clock);

@@ -183,9 +183,6 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 #define ENV_OLD_EXCEPTION(env) ENGINE_FIELD(env, 5496, int32_t)
 #define ENV_CPUID_LEVEL(env) ENGINE_FIELD(env, 5604, uint32_t)
 #define ENV_FEATURES(env) ((uint64_t *)((char *)(env) + 5632))
-#define ENV_MTRR_FIXED(env) ((uint64_t *)((char *)(env) + 6320))
-#define ENV_MTRR_DEFTYPE(env) ENGINE_FIELD(env, 6408, uint64_t)
-#define ENV_MTRR_VARIABLE(env) ((uint64_t *)((char *)(env) + 6416))
 
 /*
  * R8 to R15 do not exist for a 32-bit guest, and the engine's CPU state has
@@ -202,15 +199,19 @@ enum { FEATURE_1_EDX = 0, FEATURE_1_ECX = 1, FEATURE_7_0_EBX = 2, FEATURE_8000_0
 enum {
     HFLAG_CPL = 3,
     HFLAG_INHIBIT_IRQ = 1 << 3,
-    HFLAG_VM86 = 1 << 17,
+    HFLAG_CODE_32 = 1 << 4,
+    HFLAG_STACK_32 = 1 << 5,
+    HFLAG_ADD_SEGMENT = 1 << 6,
     HFLAG_SMAP = 1 << 23,
     HFLAG_IO_BREAKPOINT = 1 << 24,
     EFLAG_CARRY = 1 << 0,
     EFLAG_INTERRUPT = 1 << 9,
     EFLAG_DIRECTION = 1 << 10,
     EFLAG_RESUME = 1 << 16,
+    EFLAG_VM86 = 1 << 17,
 };
 #define EFLAGS_ARITHMETIC 0x8d5u
+#define EFER_NXE (UINT64_C(1) << 11)
 #define CC_OP_EFLAGS 1u
 
 typedef struct EngineSegment {

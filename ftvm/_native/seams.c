@@ -164,28 +164,18 @@ void *__wrap_helper_lookup_tb_ptr_x86_64(EngineEnv *env) {
 
 /* --- results ---------------------------------------------------------------- */
 
-static void refuse_tsc_to_user(Core *core, EngineEnv *env, uintptr_t host_pc) {
-    (void)core;
+static void read_tsc(EngineEnv *env, uintptr_t host_pc) {
     if ((ENV_CR(env)[4] & 4) && (ENV_HFLAGS(env) & HFLAG_CPL)) /* CR4.TSD */
         raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
-}
-
-void __wrap_helper_rdtsc_x86_64(EngineEnv *env) {
-    Core *core = core_running;
-
-    refuse_tsc_to_user(core, env, HOST_PC);
-    uint64_t value = core_result(core, CORE_TSC, HOST_PC);
+    uint64_t value = core_tsc(core_running, host_pc);
     ENV_REGS(env)[0] = (uint32_t)value;
     ENV_REGS(env)[2] = value >> 32;
 }
+
+void __wrap_helper_rdtsc_x86_64(EngineEnv *env) { read_tsc(env, HOST_PC); }
 
 void __wrap_helper_rdtscp_x86_64(EngineEnv *env) {
-    Core *core = core_running;
-
-    refuse_tsc_to_user(core, env, HOST_PC);
-    uint64_t value = core_result(core, CORE_TSC, HOST_PC);
-    ENV_REGS(env)[0] = (uint32_t)value;
-    ENV_REGS(env)[2] = value >> 32;
+    read_tsc(env, HOST_PC);
     ENV_REGS(env)[1] = (uint32_t)ENV_TSC_AUX(env);
 }
 
@@ -198,38 +188,6 @@ uint64_t __wrap_helper_rdrand_x86_64(EngineEnv *env) {
 /* There are no performance counters: #UD, as the engine means to raise. */
 void __wrap_helper_rdpmc_x86_64(EngineEnv *env) {
     raise_exception_err_ra_x86_64(env, EXCEPTION_UD, 0, HOST_PC);
-}
-
-void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
-    uint64_t *regs = ENV_REGS(env);
-    uint32_t leaf = (uint32_t)regs[0], eax, ebx, ecx, edx;
-
-    cpu_x86_cpuid_x86_64(env, leaf, (uint32_t)regs[1], &eax, &ebx, &ecx, &edx);
-    if (leaf == 7 && (uint32_t)regs[1] == 0)
-        ebx |= 1u << 18; /* RDSEED, which the engine decodes but does not list */
-    regs[0] = eax;
-    regs[3] = ebx;
-    regs[1] = ecx;
-    regs[2] = edx;
-}
-
-void __real_helper_wrmsr_x86_64(EngineEnv *env);
-
-/* The engine lets a guest set registers of processors that ours is not. What
- * CoreCpu has no field for, snapshots and digests would miss, so it stays as it
- * is; the numbers are Intel's (SDM vol. 4) and AMD's of TSC_AUX and EFER. */
-void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
-    uint32_t number = (uint32_t)ENV_REGS(env)[1];
-
-    if ((number >= 0x174 && number <= 0x176) || /* IA32_SYSENTER_CS, ESP, EIP */
-        (number >= 0x200 && number <= 0x20f) || /* IA32_MTRR_PHYSBASE, PHYSMASK */
-        number == 0x250 || number == 0x258 || number == 0x259 ||
-        (number >= 0x268 && number <= 0x26f) || /* IA32_MTRR_FIX */
-        number == 0x2ff ||                      /* IA32_MTRR_DEF_TYPE */
-        number == 0x277 ||                      /* IA32_PAT */
-        number == 0x1a0 ||                      /* IA32_MISC_ENABLE */
-        number == 0xc0000080 || number == 0xc0000103)
-        __real_helper_wrmsr_x86_64(env);
 }
 
 void __real_helper_raise_interrupt_x86_64(EngineEnv *env, int vector, int next_eip_addend);
@@ -278,7 +236,7 @@ static void check_port(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t h
     uint32_t cpl = ENV_HFLAGS(env) & HFLAG_CPL;
     uint32_t iopl = (ENV_EFLAGS(env) >> 12) & 3;
 
-    if (!(ENV_CR(env)[0] & 1) || (cpl <= iopl && !(ENV_HFLAGS(env) & HFLAG_VM86)))
+    if (!(ENV_CR(env)[0] & 1) || (cpl <= iopl && !(ENV_EFLAGS(env) & EFLAG_VM86)))
         return;
     EngineSegment *tss = ENV_TR(env);
     uint32_t type = (tss->flags >> 8) & 15;

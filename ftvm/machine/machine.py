@@ -141,7 +141,7 @@ class Machine:
             self.cpu.write_memory(address, data)
         registers = self.cpu.registers
         start = plan.registers
-        registers.gpr = [start.eax, 0, 0, start.ebx, 0, 0, 0, 0]
+        registers.gpr = [start.eax, 0, 0, start.ebx, 0, 0, start.esi, 0]
         registers.hflags = FLAT_HFLAGS
         registers.eip, registers.eflags = start.eip, start.eflags
         registers.cr[0], registers.cr[4] = start.cr0, 0

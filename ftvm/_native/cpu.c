@@ -1,0 +1,199 @@
+/*
+ * Instructions that the engine has only halfway, as the processor has them:
+ * SYSENTER, CPUID, RDMSR and WRMSR. Seams, as those of seams.c.
+ *
+ * The processor is one of the P6 family. A model-specific register that it does
+ * not have raises #GP (Intel SDM vol. 2B, RDMSR), by which kernels find out.
+ * Numbers and bits are those of SDM vol. 4, tables 2-2 and 2-53, and AMD's of
+ * TSC_AUX and EFER.
+ */
+#include "core.h"
+
+#define HOST_PC ((uintptr_t)__builtin_return_address(0))
+
+/* --- SYSENTER ------------------------------------------------------------------ */
+
+/* Flat 4 GiB, present, accessed, 32-bit, ring 0: code that can be read, data. */
+enum { FLAT_CODE = 0xcf9b00, FLAT_DATA = 0xcf9300 };
+
+static void load_flat(EngineSegment *segment, uint32_t selector, uint32_t flags) {
+    *segment = (EngineSegment){selector, 0, 0, UINT32_MAX, flags};
+}
+
+/* Intel SDM vol. 2B, SYSENTER: the engine only calls those who hook it. */
+void __wrap_helper_sysenter_x86_64(EngineEnv *env, int next_eip_addend) {
+    uint32_t selector = ENV_SYSENTER_CS(env) & 0xfffc;
+    EngineSegment *segments = ENV_SEGMENTS(env);
+
+    (void)next_eip_addend;
+    if (!selector)
+        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
+    ENV_EFLAGS(env) &= ~(uint64_t)(EFLAG_VM86 | EFLAG_INTERRUPT | EFLAG_RESUME);
+    load_flat(&segments[1], selector, FLAT_CODE);
+    load_flat(&segments[2], selector + 8, FLAT_DATA);
+    ENV_HFLAGS(env) &= ~(uint32_t)(HFLAG_CPL | HFLAG_ADD_SEGMENT);
+    ENV_HFLAGS(env) |= HFLAG_CODE_32 | HFLAG_STACK_32;
+    if (segments[0].base | segments[3].base) /* ES, DS */
+        ENV_HFLAGS(env) |= HFLAG_ADD_SEGMENT;
+    ENV_REGS(env)[4] = (uint32_t)ENV_SYSENTER_ESP(env);
+    ENV_EIP(env) = (uint32_t)ENV_SYSENTER_EIP(env);
+}
+
+/* --- CPUID --------------------------------------------------------------------- */
+
+enum { HYPERVISOR_LEAF = 0x40000000 };
+
+static const uint32_t hypervisor_name = 'f' | 't' << 8 | 'v' << 16 | 'm' << 24;
+
+void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
+    uint64_t *regs = ENV_REGS(env);
+    uint32_t leaf = (uint32_t)regs[0], eax, ebx, ecx, edx;
+
+    cpu_x86_cpuid_x86_64(env, leaf, (uint32_t)regs[1], &eax, &ebx, &ecx, &edx);
+    if (leaf == 7 && (uint32_t)regs[1] == 0)
+        ebx |= 1u << 18; /* RDSEED, which the engine decodes but does not list */
+    if (leaf == HYPERVISOR_LEAF) {
+        eax = HYPERVISOR_LEAF; /* the last of these leaves */
+        ebx = ecx = edx = hypervisor_name;
+    }
+    regs[0] = eax;
+    regs[3] = ebx;
+    regs[1] = ecx;
+    regs[2] = edx;
+}
+
+/* --- model-specific registers ---------------------------------------------------- */
+
+enum {
+    P5_MC_ADDR = 0x0,
+    P5_MC_TYPE = 0x1,
+    IA32_TIME_STAMP_COUNTER = 0x10,
+    IA32_PLATFORM_ID = 0x17,
+    EBL_CR_POWERON = 0x2a,
+    IA32_BIOS_UPDT_TRIG = 0x79,
+    IA32_BIOS_SIGN_ID = 0x8b,
+    IA32_SYSENTER_CS = 0x174,
+    IA32_SYSENTER_ESP = 0x175,
+    IA32_SYSENTER_EIP = 0x176,
+    IA32_DEBUGCTL = 0x1d9,
+    IA32_MISC_ENABLE = 0x1a0,
+    IA32_PAT = 0x277,
+};
+#define IA32_EFER 0xc0000080u
+#define IA32_TSC_AUX 0xc0000103u
+#define MICROCODE_REVISION (UINT64_C(1) << 32)
+
+/* Table 12-10: memory types 2, 3 and above 7 are reserved. */
+static bool pat_is_possible(uint64_t value) {
+    for (int i = 0; i < 8; i++, value >>= 8)
+        if ((value & 0xff) > 7 || (value & 0xfe) == 2)
+            return false;
+    return true;
+}
+
+static bool read_msr(Core *core, uint32_t number, uint64_t *value, uintptr_t host_pc) {
+    EngineEnv *env = core->env;
+
+    switch (number) {
+    case IA32_TIME_STAMP_COUNTER:
+        *value = core_tsc(core, host_pc);
+        return true;
+    case IA32_SYSENTER_CS:
+        *value = ENV_SYSENTER_CS(env);
+        return true;
+    case IA32_SYSENTER_ESP:
+        *value = (uint32_t)ENV_SYSENTER_ESP(env);
+        return true;
+    case IA32_SYSENTER_EIP:
+        *value = (uint32_t)ENV_SYSENTER_EIP(env);
+        return true;
+    case IA32_MISC_ENABLE:
+        *value = ENV_MISC_ENABLE(env);
+        return true;
+    case IA32_PAT:
+        *value = ENV_PAT(env);
+        return true;
+    case IA32_EFER:
+        *value = ENV_EFER(env);
+        return true;
+    case IA32_TSC_AUX:
+        *value = ENV_TSC_AUX(env);
+        return true;
+    case IA32_BIOS_SIGN_ID:
+        *value = MICROCODE_REVISION;
+        return true;
+    case P5_MC_ADDR: /* nothing went wrong, no platform, no options, nothing traced */
+    case P5_MC_TYPE:
+    case IA32_PLATFORM_ID:
+    case EBL_CR_POWERON:
+    case IA32_DEBUGCTL:
+        *value = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool write_msr(Core *core, uint32_t number, uint64_t value, uintptr_t host_pc) {
+    EngineEnv *env = core->env;
+
+    switch (number) {
+    case IA32_TIME_STAMP_COUNTER:
+        core->tsc_offset += value - core_tsc(core, host_pc);
+        return true;
+    case IA32_SYSENTER_CS:
+        ENV_SYSENTER_CS(env) = value & 0xffff;
+        return true;
+    case IA32_SYSENTER_ESP:
+        ENV_SYSENTER_ESP(env) = (uint32_t)value;
+        return true;
+    case IA32_SYSENTER_EIP:
+        ENV_SYSENTER_EIP(env) = (uint32_t)value;
+        return true;
+    case IA32_MISC_ENABLE:
+        ENV_MISC_ENABLE(env) = value;
+        return true;
+    case IA32_PAT:
+        if (!pat_is_possible(value))
+            return false;
+        ENV_PAT(env) = value;
+        return true;
+    case IA32_EFER: /* until NXE is set no page with its bit gets into the TLB */
+        if (value & ~EFER_NXE)
+            return false;
+        if (ENV_EFER(env) & ~value)
+            tlb_empty(core);
+        ENV_EFER(env) = value;
+        return true;
+    case IA32_TSC_AUX:
+        if (value > UINT32_MAX)
+            return false;
+        ENV_TSC_AUX(env) = (uint32_t)value;
+        return true;
+    case P5_MC_ADDR:
+    case P5_MC_TYPE:
+    case EBL_CR_POWERON:
+    case IA32_BIOS_UPDT_TRIG: /* no microcode to replace, no branches to trace */
+    case IA32_BIOS_SIGN_ID:
+    case IA32_DEBUGCTL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void __wrap_helper_rdmsr_x86_64(EngineEnv *env) {
+    uint64_t value = 0;
+
+    if (!read_msr(core_running, (uint32_t)ENV_REGS(env)[1], &value, HOST_PC))
+        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
+    ENV_REGS(env)[0] = (uint32_t)value;
+    ENV_REGS(env)[2] = value >> 32;
+}
+
+void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
+    uint64_t value = (uint32_t)ENV_REGS(env)[0] | (uint64_t)(uint32_t)ENV_REGS(env)[2] << 32;
+
+    if (!write_msr(core_running, (uint32_t)ENV_REGS(env)[1], value, HOST_PC))
+        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
+}
