@@ -41,25 +41,54 @@ void __wrap_helper_sysenter_x86_64(EngineEnv *env, int next_eip_addend) {
 
 /* --- CPUID --------------------------------------------------------------------- */
 
-enum { HYPERVISOR_LEAF = 0x40000000 };
+enum { RDSEED = 1u << 18, TSC_INVARIANT = 1u << 8, ADDRESS_BITS = 32 << 8 | 36 };
+#define HYPERVISOR_LEAF 0x40000000u
+#define EXTENDED_LEAF 0x80000000u
+#define LAST_EXTENDED_LEAF 0x80000008u
 
 static const uint32_t hypervisor_name = 'f' | 't' << 8 | 'v' << 16 | 'm' << 24;
 
+typedef struct Leaf {
+    uint32_t eax, ebx, ecx, edx;
+} Leaf;
+
+/* Leaves 15h and 16h: by these a kernel knows its clocks and need not measure. */
+enum { CRYSTAL_HZ = 100000000, TSC_PER_CRYSTAL = 10, TSC_MHZ = 1000, CRYSTAL_MHZ = 100 };
+
+static Leaf cpuid_leaf(EngineEnv *env, uint32_t leaf, uint32_t subleaf) {
+    Leaf l = {0, 0, 0, 0};
+
+    switch (leaf) {
+    case 0x14: /* no tracing */
+        return l;
+    case 0x15:
+        return (Leaf){1, TSC_PER_CRYSTAL, CRYSTAL_HZ, 0};
+    case 0x16:
+        return (Leaf){TSC_MHZ, TSC_MHZ, CRYSTAL_MHZ, 0};
+    case EXTENDED_LEAF:
+        return (Leaf){LAST_EXTENDED_LEAF, 0, 0, 0};
+    case 0x80000007:
+        return (Leaf){0, 0, 0, TSC_INVARIANT};
+    case LAST_EXTENDED_LEAF:
+        return (Leaf){ADDRESS_BITS, 0, 0, 0};
+    case HYPERVISOR_LEAF: /* the last of these leaves, and who we are */
+        return (Leaf){HYPERVISOR_LEAF, hypervisor_name, hypervisor_name, hypervisor_name};
+    default:
+        cpu_x86_cpuid_x86_64(env, leaf, subleaf, &l.eax, &l.ebx, &l.ecx, &l.edx);
+        if (leaf == 7 && subleaf == 0)
+            l.ebx |= RDSEED; /* which the engine decodes but does not list */
+        return l;
+    }
+}
+
 void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
     uint64_t *regs = ENV_REGS(env);
-    uint32_t leaf = (uint32_t)regs[0], eax, ebx, ecx, edx;
+    Leaf leaf = cpuid_leaf(env, (uint32_t)regs[0], (uint32_t)regs[1]);
 
-    cpu_x86_cpuid_x86_64(env, leaf, (uint32_t)regs[1], &eax, &ebx, &ecx, &edx);
-    if (leaf == 7 && (uint32_t)regs[1] == 0)
-        ebx |= 1u << 18; /* RDSEED, which the engine decodes but does not list */
-    if (leaf == HYPERVISOR_LEAF) {
-        eax = HYPERVISOR_LEAF; /* the last of these leaves */
-        ebx = ecx = edx = hypervisor_name;
-    }
-    regs[0] = eax;
-    regs[3] = ebx;
-    regs[1] = ecx;
-    regs[2] = edx;
+    regs[0] = leaf.eax;
+    regs[3] = leaf.ebx;
+    regs[1] = leaf.ecx;
+    regs[2] = leaf.edx;
 }
 
 /* --- model-specific registers ---------------------------------------------------- */

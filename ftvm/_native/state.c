@@ -12,12 +12,11 @@
 
 /* RDRAND (and RDSEED with it), RDTSCP and pages that do not execute, which the
  * small CPU model lacks, and that there is a hypervisor; the level makes CPUID
- * tell of leaf 7. */
+ * tell of leaves up to that of the clocks. */
 void state_reset_features(Core *core) {
     ENV_FEATURES(core->env)[FEATURE_1_ECX] |= 1u << 30 | 1u << 31;
     ENV_FEATURES(core->env)[FEATURE_8000_0001_EDX] |= 1u << 27 | 1u << 20;
-    if (ENV_CPUID_LEVEL(core->env) < 7)
-        ENV_CPUID_LEVEL(core->env) = 7;
+    ENV_CPUID_LEVEL(core->env) = 0x16;
 }
 
 static CoreSegment get_segment(const EngineSegment *segment) {

@@ -23,6 +23,8 @@ class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
     image_path: str
     image_name: str
     append: str
+    initrd_path: str | None
+    modules: tuple[str, ...]
     memory_bytes: int
     epoch_s: int
     store_url: str

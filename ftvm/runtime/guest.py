@@ -8,10 +8,12 @@ import enum
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
-from ftvm.machine.boot.multiboot1 import load
+from ftvm.machine.boot.image import BootFiles, plan_boot
+from ftvm.machine.boot.plan import Module
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
 from ftvm.runtime.crash import CrashPoint
@@ -54,14 +56,30 @@ def now_ns() -> Nanoseconds:
     return Nanoseconds(time.monotonic_ns())
 
 
+def read_boot_files(
+    image_path: Path,
+    name: str,
+    append: str,
+    initrd_path: Path | None,
+    modules: tuple[str, ...],
+    read: Callable[[Path], bytes] = read_image,
+) -> BootFiles:
+    """Read all that a machine boots from; `read` raises what is wrong with a file."""
+    return BootFiles(
+        name=name,
+        image=read(image_path),
+        command_line=append,
+        initrd=None if initrd_path is None else read(initrd_path),
+        modules=[Module(text.split(" ")[0], text, read(Path(text.split(" ")[0]))) for text in modules],
+    )
+
+
 class Guest:
     """A machine with an image in it."""
 
-    def __init__(
-        self, image: bytes, name: str, append: str, config: MachineConfig, wake: int
-    ) -> None:
+    def __init__(self, files: BootFiles, config: MachineConfig, wake: int) -> None:
         self.machine = Machine(config)
-        self.machine.boot(load(image, config.memory_bytes, append, name))
+        self.machine.boot(plan_boot(files, config.memory_bytes))
         self.machine.cpu.set_wake(wake)
         self.end: tuple[End, int] | None = None
         self.output_bytes = 0
@@ -139,7 +157,10 @@ class Guest:
             self.end = End.EXIT, self.machine.exit_value
         elif reason is Reason.SHUTDOWN:
             self.end = End.TRIPLE_FAULT, EXIT_TRIPLE_FAULT
-        elif reason is Reason.HALTED and self.machine.cpu.halted_for_good:
+        elif (
+            # A replay that stands at the HLT has run to the end of its log.
+            reason in (Reason.HALTED, Reason.LOG_EMPTY) and self.machine.cpu.halted_for_good
+        ):
             self.end = End.HALT, 0
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ftvm import __version__
 from ftvm.errors import DivergenceError, FtvmError
+from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, MachineConfig
 from ftvm.machine.plain import encode_plain
@@ -41,7 +42,7 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control, security
 from ftvm.runtime.crash import parse_crash_point
-from ftvm.runtime.guest import Guest, now_ns, pack_end, read_image
+from ftvm.runtime.guest import Guest, now_ns, pack_end, read_boot_files
 from ftvm.runtime.refusals import RefusalLog
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import open_store
@@ -54,10 +55,15 @@ MARK_INTERVAL_NS = Nanoseconds(2_000_000)
 CONSOLE_CHANNEL = Channel(CONSOLE)
 
 
-def identity_of(config: control.NodeConfig, image: bytes, machine: MachineConfig) -> Identity:
+def identity_of(config: control.NodeConfig, files: BootFiles, machine: MachineConfig) -> Identity:
     """Return what the node's greeting says of it."""
     content = hashlib.blake2b(digest_size=32)
-    for part in (image, config.image_name.encode(), config.append.encode()):
+    parts = [files.image, files.name.encode(), files.command_line.encode()]
+    if files.initrd is not None:
+        parts.append(files.initrd)
+    for module in files.modules:
+        parts += [module.string.encode(), module.data]
+    for part in parts:
         content.update(len(part).to_bytes(8, "little") + part)
     return Identity(
         node=config.name,
@@ -76,11 +82,15 @@ class Node:
         self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
         self._refusals = RefusalLog()
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        image = read_image(Path(config.image_path))
-        self._guest = Guest(
-            image, config.image_name, config.append, machine, self._transport.descriptor
+        files = read_boot_files(
+            Path(config.image_path),
+            config.image_name,
+            config.append,
+            None if config.initrd_path is None else Path(config.initrd_path),
+            config.modules,
         )
-        identity = identity_of(config, image, machine)
+        self._guest = Guest(files, machine, self._transport.descriptor)
+        identity = identity_of(config, files, machine)
         self._store = StoreAsker(open_store(config.store_url, identity.run))
         self._settings = Settings()
         self._protocol: PrimaryProtocol | BackupProtocol

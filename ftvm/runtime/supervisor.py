@@ -60,6 +60,9 @@ class RunSpec:
     solo: bool
     crashes: tuple[CrashPoint, ...]
     epoch_s: int
+    initrd_path: Path | None = None
+    modules: tuple[str, ...] = ()
+    """For a Multiboot kernel: each a path, perhaps with a space and arguments behind it."""
     store_url: str | None = None
     """Where the replicas arbitrate; None for a directory of the run's own."""
 
@@ -132,6 +135,8 @@ class Supervisor:
             image_path=str(spec.image_path),
             image_name=spec.image_name,
             append=spec.append,
+            initrd_path=None if spec.initrd_path is None else str(spec.initrd_path),
+            modules=spec.modules,
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
             store_url=spec.store_url or self._directory.name + "/store",

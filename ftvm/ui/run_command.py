@@ -13,8 +13,8 @@ from ftvm.ui.images import find_image, read_image
 from ftvm.ui.parsers import Subparsers, add_command
 
 _DESCRIPTION = """\
-Runs an ELF32 Multiboot 1 image under fault tolerance: a primary and a backup
-process in lockstep. Standard input and output are its serial console (COM1).
+Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage) under fault
+tolerance: a primary and a backup process in lockstep. Standard input and output are its serial console (COM1).
 
 At a terminal every key goes to the guest; Ctrl-A x leaves, Ctrl-A h helps.
 In a pipe the guest goes on after the end of input until it ends by itself."""
@@ -42,7 +42,8 @@ examples:
   ftvm run guest:counter
   echo iiiq | ftvm run guest:counter --crash primary@output:20
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
-  ftvm run kernel.elf --solo < /dev/null"""
+  ftvm run kernel.elf --solo < /dev/null
+  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0 nosmp" """
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -61,6 +62,14 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--solo", action="store_true", help="without a backup")
     parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
+    parser.add_argument("--initrd", metavar="FILE", help="initial RAM disk of a Linux kernel")
+    parser.add_argument(
+        "--module",
+        metavar="'FILE [TEXT]'",
+        action="append",
+        default=[],
+        help="module of a Multiboot kernel, and what to tell the kernel of it; may be repeated",
+    )
     parser.add_argument(
         "--crash",
         metavar="WHEN",
@@ -81,7 +90,9 @@ def carry_out(args: argparse.Namespace) -> int:
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
     path = find_image(args.image)
-    check_image(path, memory_bytes, args.append)
+    initrd_path = None if args.initrd is None else Path(args.initrd)
+    modules = tuple(args.module)
+    check_boot(path, memory_bytes, args.append, initrd_path, modules)
 
     # Loaded here, so that what was wrong up to here has been told at once.
     from ftvm.runtime.supervisor import RunSpec
@@ -93,6 +104,8 @@ def carry_out(args: argparse.Namespace) -> int:
         image_name=path.name,
         memory_bytes=memory_bytes,
         append=args.append,
+        initrd_path=initrd_path,
+        modules=modules,
         solo=args.solo,
         crashes=crashes,
         epoch_s=int(time.time()),
@@ -119,13 +132,21 @@ def parse_crashes(texts: Sequence[str], *, solo: bool) -> tuple[CrashPoint, ...]
     return crashes
 
 
-def check_image(path: Path, memory_bytes: int, append: str) -> None:
+def check_boot(
+    path: Path,
+    memory_bytes: int,
+    append: str,
+    initrd_path: Path | None,
+    modules: tuple[str, ...],
+) -> None:
     """Raise UsageError, which says why, if the image cannot be booted so."""
-    from ftvm.machine.boot.multiboot1 import load  # for commands that boot
+    from ftvm.machine.boot.image import plan_boot  # for commands that boot
+    from ftvm.runtime.guest import read_boot_files
 
-    for text in (str(path), append):
+    for text in (str(path), append, str(initrd_path), *modules):
         try:
             text.encode()
         except UnicodeEncodeError:
             raise UsageError(f"{text!r} is not UTF-8 text; rename or retype it") from None
-    load(read_image(path), memory_bytes, append, path.name)
+    files = read_boot_files(path, path.name, append, initrd_path, modules, read_image)
+    plan_boot(files, memory_bytes)
