@@ -22,7 +22,7 @@ typedef enum CoreReason {
     CORE_EVENT,       /* replay: the next event is due at this count */
     CORE_LOG_EMPTY,   /* replay: the newest mark is reached */
     CORE_LOG_FULL,    /* record: the log must be drained first */
-    CORE_SHUTDOWN,    /* triple fault */
+    CORE_SHUTDOWN,    /* triple fault, or reset */
     CORE_DIVERGED,    /* replay: the log does not fit; core_error() says how */
     CORE_ENGINE_ERROR /* the engine did what it must not; core_error() */
 } CoreReason;
@@ -60,6 +60,13 @@ typedef struct CoreSegment {
     uint32_t selector, base, limit, flags;
 } CoreSegment;
 
+/* Why the CPU will not go on. */
+typedef enum CoreShutdown {
+    CORE_SHUTDOWN_NONE,
+    CORE_SHUTDOWN_TRIPLE_FAULT,
+    CORE_SHUTDOWN_RESET /* by a device */
+} CoreShutdown;
+
 typedef struct CoreCpu {
     uint32_t gpr[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
     uint32_t eip, eflags, hflags, hflags2;
@@ -75,7 +82,7 @@ typedef struct CoreCpu {
     uint8_t fptags[8];
     uint8_t fpregs[8][16];
     uint8_t xmm[8][16];
-    uint32_t halted, shutdown; /* shutdown: after a triple fault */
+    uint32_t halted, shutdown; /* shutdown: a CoreShutdown */
     int32_t old_exception;
 } CoreCpu;
 
@@ -98,6 +105,8 @@ void core_hurry(Core *core, uint64_t ns);
 void core_set_wake(Core *core, int descriptor);
 void core_set_entry_stop(Core *core, uint64_t entries);
 void core_stop_after_port(Core *core);
+void core_reset(Core *core);
+void core_set_a20(Core *core, bool level);
 void core_set_interrupt_line(Core *core, bool level);
 uint64_t core_count(const Core *core);
 void core_set_count(Core *core, uint64_t count);

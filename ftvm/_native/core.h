@@ -83,7 +83,9 @@ struct Core {
     uintptr_t raising_host_pc, port_host_pc;
     EngineTranslateFn *translate_instruction;
     CoreReason reason;
-    bool uncounted, stopping, stop_after_port, failed, shutdown;
+    bool uncounted, stopping, stop_after_port, failed;
+    CoreShutdown shutdown;
+    int32_t a20_wanted; /* the mask from the end of this instruction on */
     atomic_bool attention;
     int wake_descriptor;
     uint64_t polled_ns;

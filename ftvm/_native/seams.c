@@ -140,7 +140,7 @@ bool __wrap_x86_cpu_exec_interrupt_x86_64(EngineCpu *cpu, int request) {
 /* Triple fault (Intel SDM vol. 3A §6.15, interrupt 8). */
 void __wrap_qemu_system_reset_request(uc_engine *uc) {
     (void)uc;
-    core_running->shutdown = true;
+    core_running->shutdown = CORE_SHUTDOWN_TRIPLE_FAULT;
 }
 
 void *__real_helper_lookup_tb_ptr_x86_64(EngineEnv *env);

@@ -109,7 +109,7 @@ const char *core_cpu_fault(const CoreCpu *cpu) {
         return "the control registers contradict each other";
     if (!hflags_are_possible(cpu))
         return "hflags are not those of these segments and control registers";
-    if (cpu->efer & ~EFER_NXE || cpu->a20_mask != UINT32_MAX)
+    if (cpu->efer & ~EFER_NXE || (cpu->a20_mask | 1u << 20) != UINT32_MAX)
         return "EFER or A20 mask is not that of this CPU";
     if (cpu->fpstt > 7 || !float_status_is_possible(cpu->fp_status) ||
         !float_status_is_possible(cpu->mmx_status) || !float_status_is_possible(cpu->sse_status))
@@ -117,8 +117,8 @@ const char *core_cpu_fault(const CoreCpu *cpu) {
     for (int i = 0; i < 8; i++)
         if (cpu->fptags[i] > 1)
             return "the floating point tags are impossible";
-    if (cpu->halted > 1 || cpu->shutdown > 1)
-        return "halted or shutdown is neither 0 nor 1";
+    if (cpu->halted > 1 || cpu->shutdown > CORE_SHUTDOWN_RESET)
+        return "halted or shutdown is none that there is";
     if (cpu->old_exception < -1 || cpu->old_exception > 31)
         return "the exception before this one does not exist";
     return NULL;
@@ -150,7 +150,7 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     set_segment(ENV_IDT(env), &cpu->idt);
     for (int i = 0; i < 5; i++)
         ENV_CR(env)[i] = cpu->cr[i];
-    ENV_A20_MASK(env) = (int32_t)cpu->a20_mask;
+    ENV_A20_MASK(env) = core->a20_wanted = (int32_t)cpu->a20_mask;
     ENV_SYSENTER_CS(env) = cpu->sysenter_cs;
     ENV_SYSENTER_ESP(env) = cpu->sysenter_esp;
     ENV_SYSENTER_EIP(env) = cpu->sysenter_eip;

@@ -176,6 +176,19 @@ class Cpu:
         """From a device's write: make `run` return right behind this instruction."""
         lib.core_stop_after_port(self._core)
 
+    def reset(self) -> None:
+        """From a device's write: the reset line is pulled, `run` returns SHUTDOWN behind it."""
+        lib.core_reset(self._core)
+
+    def set_a20(self, level: bool) -> None:
+        """From a device's write: address line 20 passes, or stays low, behind this instruction."""
+        lib.core_set_a20(self._core, level)
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether a SHUTDOWN came from the reset line and not from a triple fault."""
+        return bool(self.registers.shutdown == lib.CORE_SHUTDOWN_RESET)
+
     def set_interrupt_line(self, level: bool) -> None:
         """Set the level of the CPU's INTR input."""
         lib.core_set_interrupt_line(self._core, level)

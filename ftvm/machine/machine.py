@@ -18,10 +18,13 @@ from ftvm.machine.bus import PortBus, TimedDevice
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.system_control import WHOLE, SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.vga import Vga
 from ftvm.machine.plain import encode_plain
 from ftvm.units import InstructionCount, Nanoseconds
 
@@ -40,7 +43,7 @@ behind its output comes back at once."""
 FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 
 # IRQ lines of an AT-compatible PC.
-PIT_IRQ, COM1_IRQ, RTC_IRQ = 0, 4, 8
+PIT_IRQ, KEYBOARD_IRQ, COM1_IRQ, RTC_IRQ, AUXILIARY_IRQ = 0, 1, 4, 8, 12
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,18 @@ class Machine:
             for port in span
             for below in range(4)
         )
-        for device in (self._pic, self._uart, pit, cmos, DebugExit(exit=self._exit), PostPort()):
+        self._i8042 = I8042(
+            keyboard_irq=self._pic.irq(KEYBOARD_IRQ),
+            auxiliary_irq=self._pic.irq(AUXILIARY_IRQ),
+            a20=self._gate_a20,
+            reset=self.cpu.reset,
+        )
+        self._control = SystemControl(a20=self._gate_a20, reset=self.cpu.reset)
+        self.bus.attach(self._control, whole=WHOLE)
+        for device in (
+            *(self._pic, self._uart, pit, cmos, self._i8042, Vga(), PostPort()),
+            DebugExit(exit=self._exit),
+        ):
             self.bus.attach(device)
         self.mode = Mode.SOLO
         self.exit_value: int | None = None
@@ -128,6 +142,11 @@ class Machine:
         if not self._outputs and self.mode is not Mode.REPLAY:
             self.cpu.hurry(OUTPUT_GATHER_NS)
         self._outputs.append(Output(self.cpu.count, CONSOLE, data))
+
+    def _gate_a20(self, level: bool) -> None:
+        self._i8042.follow_a20(level)
+        self._control.follow_a20(level)
+        self.cpu.set_a20(level)
 
     def _exit(self, value: int) -> None:
         self.exit_value = value

@@ -31,6 +31,7 @@ class End(enum.IntEnum):
     EXIT = 0
     HALT = 1
     TRIPLE_FAULT = 2
+    RESET = 3
 
 
 def pack_end(end: End, value: int) -> int:
@@ -155,6 +156,8 @@ class Guest:
     def _look_for_end(self, reason: Reason) -> None:
         if self.machine.exit_value is not None:
             self.end = End.EXIT, self.machine.exit_value
+        elif reason is Reason.SHUTDOWN and self.machine.cpu.was_reset:
+            self.end = End.RESET, 0
         elif reason is Reason.SHUTDOWN:
             self.end = End.TRIPLE_FAULT, EXIT_TRIPLE_FAULT
         elif (

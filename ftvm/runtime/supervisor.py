@@ -43,7 +43,12 @@ from ftvm.runtime.report import (
 from ftvm.runtime.transport import Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
-_END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
+_END_NAMES = {
+    End.EXIT: "exit",
+    End.HALT: "halt",
+    End.TRIPLE_FAULT: "triple fault",
+    End.RESET: "reset",
+}
 _PARTING_NS = 5_000_000_000
 _STORE_BYTES = 1 << 16
 _REFUSALS_MAX = 100
