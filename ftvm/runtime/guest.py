@@ -71,8 +71,13 @@ def read_boot_files(
         image=read(image_path),
         command_line=append,
         initrd=None if initrd_path is None else read(initrd_path),
-        modules=[Module(text.split(" ")[0], text, read(Path(text.split(" ")[0]))) for text in modules],
+        modules=[_read_module(text, read) for text in modules],
     )
+
+
+def _read_module(text: str, read: Callable[[Path], bytes]) -> Module:
+    path = text.split(" ")[0]
+    return Module(path, text, read(Path(path)))
 
 
 class Guest:

@@ -13,8 +13,9 @@ from ftvm.ui.images import find_image, read_image
 from ftvm.ui.parsers import Subparsers, add_command
 
 _DESCRIPTION = """\
-Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage) under fault
-tolerance: a primary and a backup process in lockstep. Standard input and output are its serial console (COM1).
+Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage), gzipped or not,
+under fault tolerance: a primary and a backup process in lockstep. Standard
+input and output are its serial console (COM1).
 
 At a terminal every key goes to the guest; Ctrl-A x leaves, Ctrl-A h helps.
 In a pipe the guest goes on after the end of input until it ends by itself."""

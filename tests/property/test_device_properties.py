@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from ftvm.machine.bus import Device, PortBus, TimedDevice
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.system_control import WHOLE, SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.vga import Vga
 from ftvm.units import Nanoseconds
 
 Action = tuple[Any, ...]
@@ -35,11 +38,22 @@ class Pc:
         self.bus = PortBus()
         devices: list[Device] = [self.pic, self.uart, *self.timed, PostPort()]
         devices.append(DebugExit(exit=self._note("exit")))
+        self.i8042 = I8042(
+            keyboard_irq=self._line(1),
+            auxiliary_irq=self._line(12),
+            a20=self._note("a20"),
+            reset=self._reset,
+        )
+        devices += [self.i8042, Vga()]
+        self.bus.attach(SystemControl(a20=self._note("a20"), reset=self._reset), whole=WHOLE)
         for device in devices:
             self.bus.attach(device)
 
     def _note(self, what: str) -> Callable[[object], None]:
         return lambda value: self.trace.append((what, value))
+
+    def _reset(self) -> None:
+        self.trace.append(("reset",))
 
     def _line(self, line: int) -> Callable[[bool], None]:
         set_line = self.pic.irq(line)
@@ -79,16 +93,22 @@ PORTS = {
     "pic": (0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1),
     "pit": (0x40, 0x41, 0x42, 0x43, 0x61),
     "cmos": (0x70, 0x71),
+    "i8042": (0x60, 0x64, 0x92),
+    "vga": (*range(0x3C0, 0x3D0), 0x3D4, 0x3D5, 0x3DA),
+    "control": (0x92, *range(0xCF8, 0xD00)),
     "all": (
         *range(0x20, 0x22),
         *range(0x40, 0x44),
-        0x61,
+        *range(0x60, 0x65),
         0x70,
         0x71,
         0x80,
+        0x92,
         *range(0xA0, 0xA2),
         0xF4,
+        *range(0x3BF, 0x3DC),
         *range(0x3F5, 0x402),
+        *range(0xCF7, 0xD00),
         0x4D0,
         0xFFFF,
     ),
@@ -100,7 +120,28 @@ def actions(ports: tuple[int, ...]) -> st.SearchStrategy[list[Action]]:
     # Sparse values are what command words look like; the clock's indexes are small.
     value = st.one_of(
         st.integers(0, 0xFF),
-        st.sampled_from([0, 1, 2, 3, 0x0A, 0x0B, 0x0C, 0x10, 0x11, 0x20, 0x34, 0x80]),
+        st.sampled_from(
+            [
+                0,
+                1,
+                2,
+                3,
+                0xA7,
+                0xAA,
+                0xD1,
+                0xD4,
+                0xF2,
+                0xFF,
+                0x0A,
+                0x0B,
+                0x0C,
+                0x10,
+                0x11,
+                0x20,
+                0x34,
+                0x80,
+            ]
+        ),
     )
     size = st.sampled_from([1, 1, 1, 2, 4])
     return st.lists(

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from ftvm.machine.devices.fields import Byte, Length, Mask, Range, checked
+from ftvm.errors import StateError
+from ftvm.machine.devices.fields import Byte, Length, Range, checked
 
 DATA = 0x60
 COMMAND = 0x64
@@ -95,7 +96,6 @@ class I8042State:
     scan_codes: Annotated[int, Range(1, 3)]
     last: Byte  # what port 0x60 shows when nothing is new
     was_command: bool
-    flags: Annotated[int, Mask(TIMEOUT)]
     queue: Annotated[bytes, Length(0, 2 * QUEUE_BYTES_MAX)]
 
 
@@ -127,7 +127,6 @@ class I8042:
         self._scan_codes = 2
         self._last = 0
         self._was_command = False
-        self._flags = 0
         self._queue = bytearray()
 
     @property
@@ -141,7 +140,6 @@ class I8042:
         if self._queue:
             self._last = self._queue[1]
             del self._queue[:2]
-            self._flags = 0
             for line in (0, 1):  # the buffer was empty for a moment: an edge for what follows
                 self._drive(line, False)
             self._update()
@@ -170,13 +168,16 @@ class I8042:
             scan_codes=self._scan_codes,
             last=self._last,
             was_command=self._was_command,
-            flags=self._flags,
             queue=bytes(self._queue),
         )
 
     def restore(self, state: object) -> None:
         """Take over `state`, a legal I8042State."""
         new = checked(self.name, state, I8042State)
+        if len(new.queue) % 2:
+            raise StateError(f"{self.name}: queue has half a byte and its status bits")
+        if any(status & ~(FROM_AUXILIARY | TIMEOUT) for status in new.queue[::2]):
+            raise StateError(f"{self.name}: queue has status bits that no byte can have")
         self._memory[:] = new.memory
         self._output_port = new.output_port
         self._command = new.command
@@ -184,12 +185,11 @@ class I8042:
         self._scan_codes = new.scan_codes
         self._last = new.last
         self._was_command = new.was_command
-        self._flags = new.flags
-        self._queue[:] = new.queue[: len(new.queue) & ~1]
+        self._queue[:] = new.queue
         self._asserted = [self._interrupt(0), self._interrupt(1)]
 
     def _status(self) -> int:
-        value = NOT_LOCKED | self._flags | (self._control & CONTROL_SYSTEM_FLAG)
+        value = NOT_LOCKED | (self._control & CONTROL_SYSTEM_FLAG)
         if self._was_command:
             value |= WAS_COMMAND
         if self._queue:

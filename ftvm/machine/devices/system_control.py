@@ -1,10 +1,10 @@
 """System control port A, the reset control register, and a PCI bus that is not there.
 
-    port 0x92         IBM PS/2 Hardware Interface Technical Reference, "System
-                      Control Port A": A20 gate and a fast reset
-    port 0xcf8-0xcff  Intel 82371SB data sheet, "RC: Reset Control Register" at
-                      0xcf9, for bytes only; wider accesses are PCI configuration
-                      (PCI 2.1, §3.7.4.1), which no bridge answers
+port 0x92         IBM PS/2 Hardware Interface Technical Reference, "System
+                  Control Port A": A20 gate and a fast reset
+port 0xcf8-0xcff  Intel 82371SB data sheet, "RC: Reset Control Register" at
+                  0xcf9, for bytes only; wider accesses are PCI configuration
+                  (PCI 2.1, §3.7.4.1), which no bridge answers
 """
 
 from collections.abc import Callable

@@ -18,6 +18,7 @@ and goes from one look at it to the next, so that waiting for it ends at once.
 from dataclasses import dataclass
 from typing import Annotated
 
+from ftvm.errors import StateError
 from ftvm.machine.devices.fields import Byte, Length, Range, checked
 
 BASE = 0x3C0
@@ -41,6 +42,7 @@ MODE_3_CRTC = bytes.fromhex("5f4f50825581bf1f004f0d0e00000000 9c8e8f281f96b9a3ff
 MODE_3_GRAPHICS = bytes.fromhex("0000000000100e00ff")
 MODE_3_ATTRIBUTES = bytes.fromhex("0001020304051407 38393a3b3c3d3e3f 0c000f0800")
 PALETTE_BYTES = 768
+COMPONENT_MAX = 0x3F
 
 
 def mode_3_palette() -> bytes:
@@ -153,7 +155,7 @@ class Vga:
             self._palette_at = value * 3
             self._palette_reads = port == PALETTE_READ_INDEX
         elif port == PALETTE_DATA:
-            self._palette[self._palette_at] = value & 0x3F
+            self._palette[self._palette_at] = value & COMPONENT_MAX
             self._next_component()
 
     def _write_attribute(self, value: int) -> None:
@@ -189,6 +191,8 @@ class Vga:
     def restore(self, state: object) -> None:
         """Take over `state`, a legal VgaState."""
         new = checked(self.name, state, VgaState)
+        if any(component > COMPONENT_MAX for component in new.palette):
+            raise StateError(f"{self.name}: palette has a component of more than 6 bits")
         self._misc = new.misc
         self._attributes[:] = new.attributes
         self._attribute_index = new.attribute_index
