@@ -11,6 +11,8 @@ Script = Sequence[tuple[bytes, bytes]]
 """What to wait for in the output behind what was typed last, and what to type then."""
 
 SLICE_NS = 50_000_000
+STEPS_MAX = 30_000_000_000
+"""No guest here needs so many: one that does never says what is waited for."""
 
 
 class Typist:
@@ -29,6 +31,7 @@ class Typist:
             reason = machine.run(deadline=Nanoseconds(machine.cpu.host_ns() + SLICE_NS))
             self.output += b"".join(output.data for output in machine.take_outputs())
             self.look_around()
+            assert machine.count < STEPS_MAX, self.output[-2000:].decode("latin-1")
             if reason is Reason.SHUTDOWN:
                 return reason
             if reason is Reason.HALTED and machine.cpu.halted_for_good:
