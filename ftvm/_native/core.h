@@ -108,7 +108,7 @@ struct Core {
     HostClock clock;
     int64_t guest_offset_ns;
     uint64_t last_time_ns, timer_ns, timer_count;
-    uint64_t tsc_offset; /* what WRMSR has made of the time-stamp counter */
+    uint64_t tsc_offset;                  /* what WRMSR has made of the time-stamp counter */
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
     uint32_t random_left;

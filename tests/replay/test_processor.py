@@ -139,6 +139,15 @@ def test_the_processor_says_what_it_has_and_what_it_is() -> None:
     assert name == b"ftvm" * 3
 
 
+@pytest.mark.parametrize("code", ["0f01d0", "0f33"], ids=["XGETBV", "RDPMC"])
+def test_what_would_ask_the_host_is_undefined(code: str) -> None:
+    def make(program: Assembler) -> Assembler:
+        resume_at(program, "behind").mov(ECX, 0).add_bytes(bytes.fromhex(code))
+        return program.label("behind").hlt()
+
+    assert faults(run(machine_of(with_labels(make))), 6) == 1
+
+
 # --- SYSENTER ---
 
 
