@@ -55,6 +55,8 @@ class LostGuestError(FtvmError):
 
 
 EXIT_TRIPLE_FAULT = 120
+EXIT_SUPERSEDED = 123
+"""Another has taken over: a host's guest, or a console."""
 EXIT_SIGNALLED = 128
 """Plus the number of the signal that ended the command, as shells have it."""
 EXIT_INTERRUPTED = 130

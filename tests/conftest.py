@@ -15,7 +15,6 @@ from etcd_server import EtcdServer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the simulations at their full length")
-    parser.addoption("--seed", type=int, help="simulate only the schedule of this seed")
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,8 @@ void core_set_uncounted(Core *core);
 void core_set_mode(Core *core, CoreMode mode);
 uint64_t core_clock(Core *core);
 uint64_t core_host_ns(Core *core);
+void core_simulate_host(Core *core, uint64_t seed, uint64_t host_ns);
+void core_set_host_ns(Core *core, uint64_t host_ns);
 uint64_t core_guest_ns(Core *core);
 uint64_t core_last_time(const Core *core);
 void core_set_timer(Core *core, uint64_t guest_ns);
@@ -128,6 +130,7 @@ size_t core_log_take(Core *core, uint8_t *into, size_t capacity);
 size_t core_log_put(Core *core, const uint8_t *bytes, size_t length);
 size_t core_log_pending(const Core *core);
 uint64_t core_log_entries(const Core *core);
+void core_set_log_entries(Core *core, uint64_t entries);
 void core_set_mark(Core *core, uint64_t count);
 bool core_next_event(Core *core, CoreEvent *event, uint8_t *payload, uint32_t capacity);
 int core_log_decode(const uint8_t *bytes, size_t length, uint64_t *base_count, uint64_t *base_time,
@@ -146,6 +149,9 @@ void core_memory_written(Core *core, uint64_t address, uint64_t length);
 uint64_t core_hash_memory(Core *core);
 size_t core_dirty_pages(Core *core, uint32_t *pages, size_t capacity);
 size_t core_used_pages(Core *core, uint32_t *pages, size_t capacity);
+size_t core_unsent_pages(const Core *core);
+bool core_is_unsent(const Core *core, uint32_t page);
+size_t core_take_unsent(Core *core, uint32_t *pages, uint32_t *zeros, size_t *zero_count);
 void core_synchronize(Core *core);
 
 int core_selftest(char *error, size_t error_bytes);

@@ -156,6 +156,18 @@ bool opcode_is_prefix(uint8_t byte) {
     return memchr(prefixes, byte, sizeof prefixes - 1) != NULL;
 }
 
+enum { OPCODE_BYTES = 3 };
+
+/* SETcc to memory; RCL (/2) and RCR (/3) of memory. */
+static bool computes_flags_first(const uint8_t code[OPCODE_BYTES]) {
+    bool rotates = (code[0] & 0xfe) == 0xc0 || (code[0] & 0xfc) == 0xd0;
+    uint8_t modrm = code[0] == 0x0f ? code[2] : code[1];
+
+    if (modrm >= 0xc0)
+        return false;
+    return code[0] == 0x0f ? (code[1] & 0xf0) == 0x90 : rotates && (modrm >> 4 & 3) == 1;
+}
+
 /*
  * How far a block reaches must not show, because a stop inside it makes two of
  * it. So a block ends where the engine goes by what is before in the block:
@@ -167,21 +179,50 @@ bool opcode_is_prefix(uint8_t byte) {
  *   makes of them what is shortest behind the instructions before.
  * - before LOOPNE and LOOPE (E0, E1), where it forgets flags that instructions
  *   before left to be computed, if the count runs out.
+ * - before SETcc to memory (0F 90 to 0F 9F), and RCL and RCR of memory, which
+ *   compute the flags before they fault (block_computed_flags()).
  */
 bool block_must_end_before(Core *core, uint32_t pc) {
     const uint32_t instruction_bytes_max = 15, in_page = pc & (PAGE_BYTES - 1);
-    uint32_t opcode;
+    uint32_t end = pc + instruction_bytes_max - 2;
+    uint8_t code[OPCODE_BYTES];
 
     if (in_page == 0 || in_page + instruction_bytes_max > PAGE_BYTES)
         return true;
-    for (uint32_t end = pc + instruction_bytes_max - 2; pc < end; pc++)
-        if (!opcode_is_prefix((uint8_t)cpu_ldub_code_x86_64(core->env, pc)))
-            break;
-    opcode = cpu_ldub_code_x86_64(core->env, pc);
-    if (opcode != 0x0f)
-        return opcode == 0xe0 || opcode == 0xe1;
-    opcode = cpu_ldub_code_x86_64(core->env, pc + 1);
-    return opcode == 0xa3 || opcode == 0xab || opcode == 0xb3 || opcode == 0xbb || opcode == 0xba;
+    do
+        code[0] = (uint8_t)cpu_ldub_code_x86_64(core->env, pc++);
+    while (opcode_is_prefix(code[0]) && pc < end);
+    for (int i = 1; i < OPCODE_BYTES; i++)
+        code[i] = (uint8_t)cpu_ldub_code_x86_64(core->env, pc++);
+    if (code[0] == 0xe0 || code[0] == 0xe1 || computes_flags_first(code))
+        return true;
+    return code[0] == 0x0f && (code[1] == 0xa3 || code[1] == 0xab || code[1] == 0xb3 ||
+                               code[1] == 0xbb || code[1] == 0xba);
+}
+
+/* The first byte of a block is `at` 0. */
+static uint8_t code_byte(const Core *core, EngineTb *block, uint32_t at) {
+    uint32_t in_page = (uint32_t)(TB_PC(block) & (PAGE_BYTES - 1)) + at;
+    uint64_t page = TB_PAGES(block)[in_page >> PAGE_SHIFT] & ~(uint64_t)(PAGE_BYTES - 1);
+
+    return page >> PAGE_SHIFT < core->ram_pages ? core->ram[page + in_page % PAGE_BYTES] : 0xff;
+}
+
+/*
+ * Whether the first instruction of a block, about to be left at an access to
+ * memory, has put the flags where the engine, which goes by what was before the
+ * instruction, does not look for them. For B and AE it asks for CF alone, and
+ * moves nothing.
+ */
+bool block_computed_flags(const Core *core, EngineTb *block) {
+    uint8_t code[OPCODE_BYTES];
+    uint32_t at = 0, bytes = TB_GUEST_BYTES(block);
+
+    while (at < bytes && opcode_is_prefix(code_byte(core, block, at)))
+        at++;
+    for (uint32_t i = 0; i < OPCODE_BYTES; i++)
+        code[i] = at + i < bytes ? code_byte(core, block, at + i) : 0;
+    return computes_flags_first(code) && !(code[0] == 0x0f && (code[1] & 0xe) == 2);
 }
 
 static int64_t read_sleb128(const uint8_t **at) {

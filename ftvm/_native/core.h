@@ -46,6 +46,7 @@ typedef struct HostClock {
     uint64_t base_tsc, base_ns;
     uint64_t ns_per_tsc; /* 32.32 fixed point */
     uint64_t first_tsc, first_ns;
+    bool simulated; /* stands at base_ns until it is set on */
 } HostClock;
 
 typedef struct LogBuffer {
@@ -112,6 +113,7 @@ struct Core {
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
     uint32_t random_left;
+    uint64_t simulated_random;
 
     /* Pages. */
     TlbFills tlb_fills[TLB_MODES], jumps;
@@ -132,6 +134,7 @@ extern _Thread_local Core *core_running;
 bool block_count(EngineTb *block, Core *core);
 bool block_counts_itself(EngineTb *block);
 bool block_must_end_before(Core *core, uint32_t pc);
+bool block_computed_flags(const Core *core, EngineTb *block);
 bool opcode_is_prefix(uint8_t byte);
 uint32_t block_rest_at(EngineTb *block, uintptr_t host_pc);
 uint32_t block_rest_from(EngineTb *block, uint64_t pc);
@@ -159,13 +162,22 @@ void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
 uint64_t core_tsc(Core *core, uintptr_t host_pc);
 
+/* instructions.c */
+void do_cmpxchg8b(Core *core, uint64_t address, uintptr_t host_pc);
+void do_sysenter(Core *core, uintptr_t host_pc);
+void do_cpuid(Core *core);
+void do_rdmsr(Core *core, uintptr_t host_pc);
+void do_wrmsr(Core *core, uintptr_t host_pc);
+uint64_t do_in(Core *core, uint32_t port, uint32_t size, uintptr_t host_pc);
+void do_out(Core *core, uint32_t port, uint32_t size, uint32_t value, uintptr_t host_pc);
+
 /* clock.c */
 void clock_start(HostClock *clock);
 void clock_sync(HostClock *clock);
 uint64_t clock_ns(const HostClock *clock);
 
 /* memory.c */
-enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4 };
+enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4, PAGE_UNSENT = 8 };
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
 EngineRegion *memory_region(uc_engine *uc, uint64_t physical);

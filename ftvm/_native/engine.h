@@ -21,8 +21,7 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
-typedef struct EngineCpu EngineCpu; /* CPUState */
-#define CPU_OF_ENV(env) ((EngineCpu *)((char *)(env) - 35408))
+typedef struct EngineCpu EngineCpu;       /* CPUState */
 typedef struct EngineEnv EngineEnv;       /* CPUX86State */
 typedef struct EngineTb EngineTb;         /* TranslationBlock */
 typedef struct EngineRegion EngineRegion; /* MemoryRegion */
@@ -92,52 +91,6 @@ typedef struct TlbTable {
 _Static_assert(sizeof(TlbEntry) == 64 && sizeof(TlbMode) == 696, "layout of the engine's TLB");
 
 /* CPUX86State */
-typedef struct EngineTb EngineTb;         /* TranslationBlock */
-typedef struct EngineRegion EngineRegion; /* MemoryRegion */
-typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
-
-#define ENGINE_FIELD(base, offset, type) (*(type *)((char *)(base) + (offset)))
-
-/* uc_struct */
-#define UC_MEMORY_MAPPING(uc) ENGINE_FIELD(uc, 288, EngineMapping)
-#define UC_CPU(uc) ENGINE_FIELD(uc, 440, EngineCpu *)
-#define UC_TCG(uc) ENGINE_FIELD(uc, 768, void *)
-#define UC_NO_EXIT_REQUEST(uc) ENGINE_FIELD(uc, 2034, bool)
-
-/* TCGContext */
-#define TCG_CODE_BUFFER(tcg) ENGINE_FIELD(tcg, 160, uintptr_t)
-#define TCG_CODE_BUFFER_BYTES(tcg) ENGINE_FIELD(tcg, 184, size_t)
-#define TCG_CODE_POINTER(tcg) ENGINE_FIELD(tcg, 192, uint8_t *)
-
-/* CPUState */
-#define CPU_OF_ENV(env) ((EngineCpu *)((char *)(env) - 35408))
-#define CPU_CFLAGS_NEXT_TB(cpu) ENGINE_FIELD(cpu, 24, uint32_t)
-#define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
-#define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
-#define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
-#define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
-#define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
-#define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
-#define CPU_JUMP_CACHE_ENTRIES 4096
-#define JUMP_CACHE_MIX(pc) ((pc) ^ (pc) >> 6)
-#define JUMP_CACHE_INDEX(pc) ((JUMP_CACHE_MIX(pc) >> 6 & 0xfc0) | (JUMP_CACHE_MIX(pc) & 0x3f))
-#define CPU_INTERRUPT_HARD 0x0002u
-
-/* CPUTLB: common, then a descriptor and a fast table for each MMU mode */
-#define CPU_TLB(cpu) ((char *)(cpu) + 33216)
-#define TLB_DIRTY(tlb) ENGINE_FIELD(tlb, 0, uint16_t)
-#define TLB_MODES 3
-#define TLB_MODE_STATE(tlb, mode) ((char *)(tlb) + 32 + 696 * (mode))
-#define TLB_MAX_USED(state) ENGINE_FIELD(state, 24, size_t)
-#define TLB_USED(state) ENGINE_FIELD(state, 32, size_t)
-#define TLB_IO_TABLE(state) ENGINE_FIELD(state, 688, void *)
-#define TLB_MASK(tlb, mode) ENGINE_FIELD(tlb, 2128 + 16 * (mode), uintptr_t)
-#define TLB_TABLE(tlb, mode) ENGINE_FIELD(tlb, 2136 + 16 * (mode), void *)
-#define TLB_ENTRY_BYTES 64
-#define TLB_IO_ENTRY_BYTES 16
-#define TLB_DEFAULT_ENTRIES 256
-
-/* CPUX86State */
 #define ENV_REGS(env) ((uint64_t *)(env))
 #define ENV_EIP(env) ENGINE_FIELD(env, 128, uint64_t)
 #define ENV_EFLAGS(env) ENGINE_FIELD(env, 136, uint64_t)
@@ -199,9 +152,9 @@ enum { FEATURE_1_EDX = 0, FEATURE_1_ECX = 1, FEATURE_7_0_EBX = 2, FEATURE_8000_0
 enum {
     HFLAG_CPL = 3,
     HFLAG_INHIBIT_IRQ = 1 << 3,
-    HFLAG_CODE_32 = 1 << 4,
-    HFLAG_STACK_32 = 1 << 5,
-    HFLAG_ADD_SEGMENT = 1 << 6,
+    HFLAG_CODE32 = 1 << 4,
+    HFLAG_STACK32 = 1 << 5,
+    HFLAG_ADDSEG = 1 << 6,
     HFLAG_SMAP = 1 << 23,
     HFLAG_IO_BREAKPOINT = 1 << 24,
     EFLAG_CARRY = 1 << 0,
@@ -232,6 +185,8 @@ typedef struct EngineSegment {
 #define CFLAGS_COUNT 0x7fff /* instructions at most, 0 for no limit */
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
 #define TB_CODE_BYTES(tb) ENGINE_FIELD(tb, 40, size_t)
+#define TB_PAGES(tb) ((uint64_t *)((char *)(tb) + 72)) /* physical, of its first and second page   \
+                                                        */
 
 /* Translation: the functions for one target, and the context they work on */
 typedef void EngineTranslateFn(void *context, EngineCpu *cpu);
@@ -250,7 +205,7 @@ enum { PROT_PAGE_READ = 1, PROT_PAGE_WRITE = 2, PROT_PAGE_EXEC = 4 };
 typedef uint32_t EngineMemAttrs;
 
 /* Exceptions (Intel SDM vol. 3A table 6-1) and the engine's own. */
-enum { EXCEPTION_OF = 4, EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
+enum { EXCEPTION_DB = 1, EXCEPTION_OF = 4, EXCEPTION_UD = 6, EXCEPTION_GP = 13 };
 
 /* Engine functions that are called, not replaced. */
 EngineRegion *find_memory_mapping_x86_64(uc_engine *uc, uint64_t physical);
@@ -258,6 +213,7 @@ void x86_cpu_do_interrupt_x86_64(EngineCpu *cpu);
 void do_interrupt_x86_hardirq_x86_64(EngineEnv *env, int vector, int is_hardware);
 EngineTb *tcg_tb_lookup_x86_64(void *tcg, uintptr_t host_pc);
 void tb_invalidate_phys_range_x86_64(uc_engine *uc, uint64_t start, uint64_t end);
+bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
 _Noreturn void raise_exception_err_ra_x86_64(EngineEnv *env, int vector, int error_code,
                                              uintptr_t host_pc);
 void cpu_x86_cpuid_x86_64(EngineEnv *env, uint32_t leaf, uint32_t subleaf, uint32_t *eax,

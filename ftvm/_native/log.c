@@ -228,6 +228,9 @@ size_t core_log_pending(const Core *core) { return core->log.end - core->log.beg
 
 uint64_t core_log_entries(const Core *core) { return core->entries; }
 
+/* Of a restored machine: those of its past count too. */
+void core_set_log_entries(Core *core, uint64_t entries) { core->entries = entries; }
+
 bool log_room(const Core *core) {
     return core->mode != CORE_RECORD ||
            core->log.capacity - core_log_pending(core) > LOG_RESERVE_BYTES + INPUT_MAX_BYTES;

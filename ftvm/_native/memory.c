@@ -7,7 +7,8 @@
  * pages written since are hashed again. Both replicas clear their written-page
  * bits and flush their TLBs at the same instruction (core_synchronize), or the
  * accessed bits that the next walks set would differ. PAGE_TRANSLATED says what
- * the engine has, not what the guest did, and stays.
+ * the engine has, not what the guest did, and stays. PAGE_UNSENT is PAGE_DIRTY
+ * for a state transfer, whose rounds are longer than the span between two digests.
  */
 #include "core.h"
 
@@ -33,7 +34,7 @@ int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newl
         *newly_executed = true;
     }
     if (core->fill_access == ACCESS_STORE)
-        *flags |= PAGE_DIRTY;
+        *flags |= PAGE_DIRTY | PAGE_UNSENT;
     if (!(*flags & PAGE_DIRTY))
         protection &= ~PROT_PAGE_WRITE;
     if (!(*flags & PAGE_EXECUTED)) {
@@ -49,7 +50,7 @@ void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length) {
         return;
     uint64_t last = (physical + length - 1) >> PAGE_SHIFT;
     for (uint64_t page = physical >> PAGE_SHIFT; page <= last && page < core->ram_pages; page++)
-        core->page_flags[page] |= PAGE_DIRTY;
+        core->page_flags[page] |= PAGE_DIRTY | PAGE_UNSENT;
 }
 
 /* The engine's own look-up, for every access that misses the TLB's fast path,
@@ -77,7 +78,7 @@ static uint64_t fold(uint64_t a, uint64_t b) {
 
 enum { PREFETCH_BYTES = 1024 };
 
-/* A page of zeros hashes to 0, so that untouched memory need not be read. The
+/* A page of zeros hashes to 0, and no other, so that untouched memory need not be read. The
  * four chains let the CPU multiply four at a time. */
 static uint64_t hash_page(const uint8_t *bytes, uint64_t page) {
     const uint64_t k0 = 0x9e3779b97f4a7c15, k1 = 0xd1b54a32d192ed03, k2 = 0x8cb92ba72f3d8dd7;
@@ -93,7 +94,8 @@ static uint64_t hash_page(const uint8_t *bytes, uint64_t page) {
         c = fold(c ^ word_at(at + 32), word_at(at + 40) ^ k1) + i;
         d = fold(d ^ word_at(at + 48), word_at(at + 56) ^ k0) + i;
     }
-    return fold(fold(a ^ k0, b ^ k1) ^ page, fold(c ^ k1, d ^ k2) ^ k0);
+    uint64_t hash = fold(fold(a ^ k0, b ^ k1) ^ page, fold(c ^ k1, d ^ k2) ^ k0);
+    return hash ? hash : 1;
 }
 
 /* The next page written, from `page` on; ram_pages if there is none. */
@@ -144,6 +146,40 @@ size_t core_used_pages(Core *core, uint32_t *pages, size_t capacity) {
                 pages[found] = page;
             found++;
         }
+    return found;
+}
+
+/* How many pages were written since the last core_take_unsent(). */
+size_t core_unsent_pages(const Core *core) {
+    size_t found = 0;
+
+    for (uint32_t page = 0; page < core->ram_pages; page++)
+        found += !!(core->page_flags[page] & PAGE_UNSENT);
+    return found;
+}
+
+/* Whether a page is one of them. */
+bool core_is_unsent(const Core *core, uint32_t page) {
+    return core->page_flags[page] & PAGE_UNSENT;
+}
+
+/* The pages written since it was called last: those with content and those that
+ * are zeros, each list with room for all there are. Returns how many have content.
+ * Only right behind core_synchronize(): the hashes are up to date, and every store
+ * from here on passes memory_filter_fill(). */
+size_t core_take_unsent(Core *core, uint32_t *pages, uint32_t *zeros, size_t *zero_count) {
+    size_t found = 0;
+
+    *zero_count = 0;
+    for (uint32_t page = 0; page < core->ram_pages; page++) {
+        if (!(core->page_flags[page] & PAGE_UNSENT))
+            continue;
+        core->page_flags[page] &= ~PAGE_UNSENT;
+        if (core->page_hashes[page])
+            pages[found++] = page;
+        else
+            zeros[(*zero_count)++] = page;
+    }
     return found;
 }
 

@@ -39,7 +39,18 @@ static uint64_t guest_tsc(Core *core, uint64_t count) {
 /* Time passes while no steps do: in a device, or between two runs. */
 void forget_clock_reading(Core *core) { core->clock_count = UINT64_MAX - CLOCK_STEPS; }
 
+/* Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), figure 16. */
+static uint32_t simulated_random(Core *core) {
+    uint64_t z = core->simulated_random += UINT64_C(0x9E3779B97F4A7C15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return (uint32_t)((z ^ z >> 31) >> 32);
+}
+
 static uint32_t host_random(Core *core) {
+    if (core->clock.simulated)
+        return simulated_random(core);
     while (!core->random_left) {
         /* A signal may cut it short. */
         ssize_t bytes = getrandom(core->random_pool, sizeof core->random_pool, 0);
@@ -109,6 +120,21 @@ uint64_t core_guest_ns(Core *core) {
         return core->last_time_ns;
     clock_sync(&core->clock);
     return advance_guest_time(core);
+}
+
+/* No real host from here on: random numbers follow from `seed`, and the clock
+ * stands at `host_ns` until core_set_host_ns(). Guest time goes on where it is. */
+void core_simulate_host(Core *core, uint64_t seed, uint64_t host_ns) {
+    core->clock.simulated = true;
+    core->clock.base_ns = host_ns;
+    core->simulated_random = seed;
+    core_set_guest_ns(core, core->last_time_ns);
+}
+
+/* Move the clock of a simulated host, which never goes back. */
+void core_set_host_ns(Core *core, uint64_t host_ns) {
+    if (core->clock.simulated && host_ns > core->clock.base_ns)
+        core->clock.base_ns = host_ns;
 }
 
 /* From when on core_run() returns CORE_TIMER_DUE; UINT64_MAX for never. */

@@ -71,8 +71,6 @@ void __wrap_helper_check_exit_request_x86_64(void *uc, uint32_t in_delay_slot) {
     core_block_limit(core_running, tcg_tb_lookup_x86_64(UC_TCG(core_running->uc), HOST_PC));
 }
 
-bool __real_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit);
-
 /* An instruction in the middle of a block faults: what follows it in the block
  * was counted and does not run. */
 bool __wrap_cpu_restore_state_x86_64(EngineCpu *cpu, uintptr_t host_pc, bool will_exit) {
@@ -89,6 +87,8 @@ void __wrap_restore_state_to_opc_x86_64(EngineEnv *env, EngineTb *block, uint64_
     core_running->restored_block = block;
     core_running->restored_pc = data[0];
     __real_restore_state_to_opc_x86_64(env, block, data);
+    if (data[0] == TB_PC(block) && block_computed_flags(core_running, block))
+        ENV_CC_OP(env) = CC_OP_EFLAGS;
 }
 
 _Noreturn void __real_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu);
@@ -104,28 +104,6 @@ _Noreturn void __wrap_cpu_loop_exit_noexc_x86_64(EngineCpu *cpu) {
         core->tail.instructions = 0;
     }
     __real_cpu_loop_exit_noexc_x86_64(cpu);
-}
-
-/* The engine forgets to say which flags are not computed yet before it asks for
- * them here, and what they then are depends on where its block began. Otherwise
- * as in its mem_helper.c (Intel SDM vol. 2A, CMPXCHG8B). */
-void __wrap_helper_cmpxchg8b_unlocked_x86_64(EngineEnv *env, uint64_t address) {
-    const uint64_t zero_flag = 1 << 6;
-    uint64_t *regs = ENV_REGS(env);
-    Core *core = core_running;
-
-    __real_cpu_restore_state_x86_64(core->cpu, HOST_PC, false);
-    core->restored_block = NULL;
-    uint64_t flags = helper_read_eflags_x86_64(env) & EFLAGS_ARITHMETIC;
-    uint64_t expected = (uint32_t)regs[0] | (uint64_t)(uint32_t)regs[2] << 32;
-    uint64_t replacement = (uint32_t)regs[3] | (uint64_t)(uint32_t)regs[1] << 32;
-    uint64_t found = cpu_ldq_data_ra_x86_64(env, address, HOST_PC);
-    cpu_stq_data_ra_x86_64(env, address, found == expected ? replacement : found, HOST_PC);
-    if (found != expected) {
-        regs[0] = (uint32_t)found;
-        regs[2] = found >> 32;
-    }
-    ENV_CC_SRC(env) = found == expected ? flags | zero_flag : flags & ~zero_flag;
 }
 
 /* --- interrupts ------------------------------------------------------------ */
@@ -185,11 +163,6 @@ uint64_t __wrap_helper_rdrand_x86_64(EngineEnv *env) {
     return core_result(core_running, CORE_RANDOM, HOST_PC);
 }
 
-/* There are no performance counters: #UD, as the engine means to raise. */
-void __wrap_helper_rdpmc_x86_64(EngineEnv *env) {
-    raise_exception_err_ra_x86_64(env, EXCEPTION_UD, 0, HOST_PC);
-}
-
 void __real_helper_raise_interrupt_x86_64(EngineEnv *env, int vector, int next_eip_addend);
 void __real_helper_into_x86_64(EngineEnv *env, int next_eip_addend);
 
@@ -227,80 +200,75 @@ int __wrap_gettimeofday(struct timeval *tv, void *tz) {
     return 0;
 }
 
+/* --- instructions that the engine does otherwise than a CPU (instructions.c) --- */
+
+void __wrap_helper_cmpxchg8b_unlocked_x86_64(EngineEnv *env, uint64_t address) {
+    (void)env;
+    do_cmpxchg8b(core_running, address, HOST_PC);
+}
+
+void __wrap_helper_sysenter_x86_64(EngineEnv *env, int next_eip_addend) {
+    (void)env;
+    (void)next_eip_addend;
+    do_sysenter(core_running, HOST_PC);
+}
+
+/* SYSCALL is none outside 64-bit mode on the CPU that CPUID tells of. */
+void __wrap_helper_syscall_x86_64(EngineEnv *env, int next_eip_addend) {
+    (void)next_eip_addend;
+    raise_exception_err_ra_x86_64(env, EXCEPTION_UD, 0, HOST_PC);
+}
+
+/* There are no performance counters: #UD, as the engine means to raise. */
+void __wrap_helper_rdpmc_x86_64(EngineEnv *env) {
+    raise_exception_err_ra_x86_64(env, EXCEPTION_UD, 0, HOST_PC);
+}
+
+void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
+    (void)env;
+    do_cpuid(core_running);
+}
+
+void __wrap_helper_rdmsr_x86_64(EngineEnv *env) {
+    (void)env;
+    do_rdmsr(core_running, HOST_PC);
+}
+
+void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
+    (void)env;
+    do_wrmsr(core_running, HOST_PC);
+}
+
 /* --- ports ------------------------------------------------------------------ */
 
-/* Intel SDM vol. 1 §19.5.2: the bitmap in the TSS is asked when CPL > IOPL or
- * in virtual-8086 mode; all bits of the access must be clear. */
-static void check_port(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t host_pc) {
-    const int kernel_mmu_index = 2;
-    uint32_t cpl = ENV_HFLAGS(env) & HFLAG_CPL;
-    uint32_t iopl = (ENV_EFLAGS(env) >> 12) & 3;
-
-    if (!(ENV_CR(env)[0] & 1) || (cpl <= iopl && !(ENV_EFLAGS(env) & EFLAG_VM86)))
-        return;
-    EngineSegment *tss = ENV_TR(env);
-    uint32_t type = (tss->flags >> 8) & 15;
-    if ((tss->flags & 0x8000) && (type == 9 || type == 11) && tss->limit >= 103) {
-        uint32_t map = cpu_lduw_mmuidx_ra_x86_64(env, tss->base + 0x66, kernel_mmu_index, host_pc);
-        uint32_t at = map + port / 8;
-        if (at + 1 <= tss->limit) {
-            uint32_t bits =
-                cpu_lduw_mmuidx_ra_x86_64(env, tss->base + at, kernel_mmu_index, host_pc);
-            if (!((bits >> (port & 7)) & ((1u << size) - 1)))
-                return;
-        }
-    }
-    raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
-}
-
-static uint32_t port_read(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t host_pc) {
-    Core *core = core_running;
-
-    port &= 0xffff;
-    check_port(env, port, size, host_pc);
-    core->port_host_pc = host_pc;
-    uint32_t value = core->callbacks.port_read(core->handle, port, size);
-    core->port_host_pc = 0;
-    forget_clock_reading(core);
-    return value;
-}
-
-static void port_write(EngineEnv *env, uint32_t port, uint32_t size, uint32_t value,
-                       uintptr_t host_pc) {
-    Core *core = core_running;
-
-    port &= 0xffff;
-    check_port(env, port, size, host_pc);
-    core->port_host_pc = host_pc;
-    core->callbacks.port_write(core->handle, port, size, value);
-    core->port_host_pc = 0;
-    forget_clock_reading(core);
-    if (core->stop_after_port)
-        core_leave_after_port(core, host_pc);
-}
-
 uint64_t __wrap_helper_inb_x86_64(EngineEnv *env, uint32_t port) {
-    return port_read(env, port, 1, HOST_PC) & 0xff;
+    (void)env;
+    return do_in(core_running, port, 1, HOST_PC);
 }
 
 uint64_t __wrap_helper_inw_x86_64(EngineEnv *env, uint32_t port) {
-    return port_read(env, port, 2, HOST_PC) & 0xffff;
+    (void)env;
+    return do_in(core_running, port, 2, HOST_PC);
 }
 
 uint64_t __wrap_helper_inl_x86_64(EngineEnv *env, uint32_t port) {
-    return port_read(env, port, 4, HOST_PC);
+    (void)env;
+    return do_in(core_running, port, 4, HOST_PC);
 }
 
 void __wrap_helper_outb_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
-    port_write(env, port, 1, value & 0xff, HOST_PC);
+    (void)env;
+    do_out(core_running, port, 1, value, HOST_PC);
 }
 
 void __wrap_helper_outw_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
-    port_write(env, port, 2, value & 0xffff, HOST_PC);
+    (void)env;
+    do_out(core_running, port, 2, value, HOST_PC);
 }
 
 void __wrap_helper_outl_x86_64(EngineEnv *env, uint32_t port, uint32_t value) {
-    port_write(env, port, 4, value, HOST_PC);
+    (void)env;
+    do_out(core_running, port, 4, value, HOST_PC);
 }
 
 /* --- pages ------------------------------------------------------------------- */
@@ -317,7 +285,6 @@ bool __wrap_x86_cpu_tlb_fill_x86_64(EngineCpu *cpu, uint64_t address, int size, 
 void __real_tlb_set_page_with_attrs_x86_64(EngineCpu *cpu, uint64_t linear, uint64_t physical,
                                            EngineMemAttrs attrs, int protection, int mmu_index,
                                            uint64_t size);
-void __real_tlb_flush_x86_64(EngineCpu *cpu);
 
 /* The one way into the TLB: a page gets EXEC only once it is fetched from (a
  * store to a page with EXEC is slow for ever), WRITE only once it is written. */

@@ -5,6 +5,7 @@
  * down.
  */
 #include "core.h"
+#include "seam_links.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,17 +77,34 @@ static const uint8_t interrupt_handler[] = {0x46, 0xcf};
  * 12  mov eax, 0x7fffffff; inc eax
  * 18  into                  1 step, to the handler at 0x50, 1 step
  * 19  mov byte [SEAMS + 0x21], 0x5a
- * 20  mov dl, 0             overwritten: mov dl, 0x5a
+ * 20  mov bl, 0             overwritten: mov bl, 0x5a
  * 22  invlpg [DATA]
- * 29  lidt [SEAMS + 0x40]   an empty table
- * 30  ud2                   to a triple fault
+ * 29  mov ecx, 0x10         IA32_TIME_STAMP_COUNTER, which the engine has not
+ * 2e  wrmsr; rdmsr
+ * 32  mov edi, eax
+ * 34  mov ecx, 0x174; mov eax, 8; wrmsr            IA32_SYSENTER_CS
+ * 40  mov cl, 0x76; mov eax, SEAMS + 0x60; wrmsr   IA32_SYSENTER_EIP
+ * 49  mov cl, 0x75; mov eax, STACK; wrmsr          IA32_SYSENTER_ESP
+ * 52  sysenter
+ * 60  mov eax, 8; mov cr4, eax    DE: breakpoints on ports
+ * 68  mov al, 0x66; mov dr0, eax
+ * 6d  mov eax, 0x20401; mov dr7, eax
+ * 75  out 0x66, al          1 step, to the handler of #DB at 0x50, 1 step
+ * 77  syscall               1 step, to the handler of #UD, 2 steps
+ * 79  lidt [SEAMS + 0x100]  an empty table
+ * 80  ud2                   to a triple fault
  */
-enum { SEAMS = 0x4000, STEPS_SEAMS = 18 };
-static const uint8_t seams_program[] = {0xb8, 7,    0,    0,    0,    0x31, 0xc9, 0x0f, 0xa2, 0x89,
-                                        0xde, 0x0f, 0x01, 0xf9, 0x31, 0xc9, 0x0f, 0x33, 0xb8, 0xff,
-                                        0xff, 0xff, 0x7f, 0x40, 0xce, 0xc6, 0x05, 0x21, 0x40, 0,
-                                        0,    0x5a, 0xb2, 0,    0x0f, 0x01, 0x3d, 0,    0x80, 0,
-                                        0,    0x0f, 0x01, 0x1d, 0x40, 0x40, 0,    0,    0x0f, 0x0b};
+enum { SEAMS = 0x4000, STEPS_SEAMS = 43 };
+static const uint8_t seams_program[] = {
+    0xb8, 7,    0,    0,    0,    0x31, 0xc9, 0xf,  0xa2, 0x89, 0xde, 0xf,  1,    0xf9, 0x31,
+    0xc9, 0xf,  0x33, 0xb8, 0xff, 0xff, 0xff, 0x7f, 0x40, 0xce, 0xc6, 5,    0x21, 0x40, 0,
+    0,    0x5a, 0xb3, 0,    0xf,  1,    0x3d, 0,    0x80, 0,    0,    0xb9, 0x10, 0,    0,
+    0,    0xf,  0x30, 0xf,  0x32, 0x89, 0xc7, 0xb9, 0x74, 1,    0,    0,    0xb8, 8,    0,
+    0,    0,    0xf,  0x30, 0xb1, 0x76, 0xb8, 0x60, 0x40, 0,    0,    0xf,  0x30, 0xb1, 0x75,
+    0xb8, 0,    0x70, 0,    0,    0xf,  0x30, 0xf,  0x34, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+    0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0xb8, 8,    0,    0,    0,    0xf,  0x22, 0xe0, 0xb0,
+    0x66, 0xf,  0x23, 0xc0, 0xb8, 1,    4,    2,    0,    0xf,  0x23, 0xf8, 0xe6, 0x66, 0xf,
+    5,    0xf,  1,    0x1d, 0,    0x41, 0,    0,    0xf,  0xb};
 static const uint8_t overflow_handler[] = {0xcf};
 
 /* Steps from the start to each of these points. */
@@ -117,6 +135,7 @@ static void load(Core *core, uint32_t entry) {
     memcpy(ram + 0x3000, gdt, sizeof gdt);
     memcpy(ram + CODE + 0x50, overflow_handler, sizeof overflow_handler);
     memcpy(ram + SEAMS, seams_program, sizeof seams_program);
+    put_gate(ram + IDT, EXCEPTION_DB, CODE + 0x50);
     put_gate(ram + IDT, EXCEPTION_OF, CODE + 0x50);
     put_gate(ram + IDT, EXCEPTION_UD, CODE + 0x40);
     put_gate(ram + IDT, 0x20, CODE + 0x48);
@@ -164,9 +183,11 @@ static int run_to(Core *core, uint64_t count, char *error, size_t bytes) {
 static int test(Core *core, Probe *probe, char *error, size_t bytes) {
     CoreCpu cpu;
 
-    unsigned major, minor;
-    uc_version(&major, &minor);
-    EXPECT(major == 2 && minor == 1, "the engine is Unicorn %u.%u, not 2.1", major, minor);
+    for (const SeamLink *seam = seam_links; seam->name; seam++)
+        EXPECT(seam->called == seam->ours, "the seam %s is not linked", seam->name);
+    unsigned version = uc_version(NULL, NULL);
+    EXPECT(version >> 8 == 0x020104, "the engine is Unicorn %u.%u.%u, not 2.1.4", version >> 24,
+           version >> 16 & 0xff, version >> 8 & 0xff);
     load(core, CODE);
     core_set_mode(core, CORE_RECORD);
     if (run_to(core, 5, error, bytes)) /* in the middle of the loop's block */
@@ -217,10 +238,12 @@ static int test_seams(Core *core, char *error, size_t bytes) {
     EXPECT(!core->failed, "%s", core_error(core));
     EXPECT(reason == CORE_SHUTDOWN, "the seam of the triple fault is not in effect");
     EXPECT(cpu.gpr[6] & 1u << 18, "the seam of CPUID is not in effect");
-    EXPECT(core->entries == 1, "the seam of RDTSCP is not in effect");
-    EXPECT((cpu.gpr[2] & 0xff) == 0x5a, "a store into the running block is not seen");
+    EXPECT(core->entries == 3, "the seams of the time-stamp counter are not in effect");
+    EXPECT(cpu.gpr[7] >> 31, "the seams of RDMSR and WRMSR are not in effect");
+    EXPECT((cpu.gpr[3] & 0xff) == 0x5a, "a store into the running block is not seen");
     EXPECT(core_count(core) == STEPS_SEAMS,
-           "the count behind RDPMC, INTO and a store into the running block is %llu, not %d",
+           "the count behind RDPMC, INTO, a store into the running block, SYSENTER, a breakpoint "
+           "on a port and SYSCALL is %llu, not %d",
            (unsigned long long)core_count(core), STEPS_SEAMS);
     EXPECT(core->code_tlb_generation > 2, "the seam of INVLPG is not in effect");
     return 0;

@@ -195,6 +195,6 @@ void core_synchronize(Core *core) {
     core_hash_memory(core);
     core->tail.instructions = 0;
     for (uint32_t page = 0; page < core->ram_pages; page++)
-        core->page_flags[page] &= PAGE_TRANSLATED;
+        core->page_flags[page] &= PAGE_TRANSLATED | PAGE_UNSENT;
     tlb_empty(core);
 }

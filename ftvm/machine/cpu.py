@@ -235,6 +235,18 @@ class Cpu:
         """The host's monotonic time, in which `run` takes its deadline."""
         return Nanoseconds(lib.core_host_ns(self._core))
 
+    def simulate_host(self, seed: int, host_ns: Nanoseconds) -> None:
+        """Take random numbers from `seed` and host time from `set_host_ns`, for good.
+
+        What a machine does then is a function of what it is given, also while it
+        is live; guest time goes on from where it is.
+        """
+        lib.core_simulate_host(self._core, seed, host_ns)
+
+    def set_host_ns(self, host_ns: Nanoseconds) -> None:
+        """Move the clock of a simulated host, which stands still otherwise and never goes back."""
+        lib.core_set_host_ns(self._core, host_ns)
+
     @property
     def last_time(self) -> Nanoseconds:
         """The last guest time that was given to the guest, a device or an event."""
@@ -280,6 +292,10 @@ class Cpu:
     def log_entries(self) -> int:
         """Entries recorded or replayed so far."""
         return int(lib.core_log_entries(self._core))
+
+    @log_entries.setter
+    def log_entries(self, entries: int) -> None:
+        lib.core_set_log_entries(self._core, entries)
 
     @property
     def log_bases(self) -> tuple[int, int]:
@@ -332,7 +348,7 @@ class Cpu:
         ffi.buffer(registers)[:] = state
         self.registers = registers
 
-    def write_memory(self, address: GuestPhysical, data: bytes) -> None:
+    def write_memory(self, address: GuestPhysical, data: bytes | memoryview) -> None:
         """Write guest memory from outside; translated code there is dropped."""
         self.memory[address : address + len(data)] = data
         lib.core_memory_written(self._core, address, len(data))
@@ -353,6 +369,29 @@ class Cpu:
         pages = ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
         found = list_pages(self._core, pages, len(pages))
         return ffi.unpack(pages, found)  # type: ignore[no-any-return]
+
+    @property
+    def unsent_pages(self) -> int:
+        """How many pages were written since `take_unsent`."""
+        return int(lib.core_unsent_pages(self._core))
+
+    def unwritten(self, pages: list[int]) -> list[int]:
+        """Return those of `pages` that were not written since."""
+        core, is_unsent = self._core, lib.core_is_unsent
+        return [page for page in pages if not is_unsent(core, page)]
+
+    def take_unsent(self) -> tuple[list[int], list[int]]:
+        """Return the pages written since the last call: with content, and those that are zeros.
+
+        Call it right behind `synchronize`.
+        """
+        pages, zeros = self._room_for_pages(), self._room_for_pages()
+        zero_count = ffi.new("size_t *")
+        count = lib.core_take_unsent(self._core, pages, zeros, zero_count)
+        return ffi.unpack(pages, count), ffi.unpack(zeros, zero_count[0])
+
+    def _room_for_pages(self) -> Any:
+        return ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
 
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""

@@ -117,6 +117,8 @@ class Machine:
         """The newest link of the chain of checkpoint digests."""
         self.links = 0
         """How many links the chain has: digests made, or checked when replaying."""
+        self.digest_count: InstructionCount | None = None
+        """Where this machine made or checked the newest link; None of one that was restored."""
         self.input_bytes = 0
         """Console bytes that the guest's UART was given so far."""
         self._outputs: list[Output] = []
@@ -286,6 +288,7 @@ class Machine:
         chain = hashlib.blake2b(self.digest + self.state_digest(), digest_size=DIGEST_BYTES)
         self.digest = chain.digest()
         self.links += 1
+        self.digest_count = self.count
         self.cpu.synchronize()
         return self.digest
 

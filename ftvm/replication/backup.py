@@ -5,6 +5,10 @@ machine takes its log from FeedLog events, stops at `run_limit`, and that
 `executed` also says how much of the log the machine has used. A machine at
 `run_limit` with log left over still has work: events that fall on that very
 instruction.
+
+A backup without a machine says so in its greeting and is sent one: FeedState
+brings the pieces, StateGiven says that they are all there, and the caller
+answers with `state_complete`, or with `diverged` if they make no machine.
 """
 
 from collections import deque
@@ -18,6 +22,7 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    FeedState,
     GoLive,
     Halt,
     HaltCause,
@@ -26,7 +31,9 @@ from ftvm.replication.events import (
     PeerJoined,
     PeerLost,
     Send,
+    StateGiven,
 )
+from ftvm.replication.flow import Flow, Wait
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.messages import (
@@ -34,23 +41,34 @@ from ftvm.replication.messages import (
     DETAIL,
     Ack,
     Channel,
+    Commit,
+    Complete,
     Diverged,
     Entries,
     Exited,
     Goodbye,
+    Handover,
     Heartbeat,
     Hello,
+    Kept,
     Mark,
     Message,
     Reason,
     Released,
     Role,
+    State,
+    Taken,
 )
-from ftvm.replication.primary import PrimaryProtocol, Takeover
+from ftvm.replication.peers import Takeover
+from ftvm.replication.primary import PrimaryProtocol
+from ftvm.replication.protection import Inheritance
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+_STEPS = 16
+"""So often within the bound on its lag a backup that is behind says how far it is."""
 
 
 class BackupProtocol:
@@ -61,8 +79,9 @@ class BackupProtocol:
         identity: Identity,
         settings: Settings,
         channels: tuple[Channel, ...] = (CONSOLE,),
+        needs_state: bool = False,
     ) -> None:
-        """Begin with a machine at its start state; call `peer_connected` next."""
+        """Begin with a machine at its start state, or without one; call `peer_connected` next."""
         self._identity = identity
         self._settings = settings
         self._channels = channels
@@ -70,14 +89,21 @@ class BackupProtocol:
         self._automaton = Automaton(BACKUP, BackupState.JOINING)
         self._arbiter: Arbiter | None = None
         self._link: Link | None = None
+        self._primary = ""
         self._decoder = FrameDecoder.for_logging()
         self._pulse: Pulse | None = None
+        self._answered = False
         self._greet_until: Nanoseconds | None = None
         self._unmarked = bytearray()
         self._exited: Exited | None = None
         self._farewell: Goodbye | None = None
         self._told_executed = InstructionCount(0)
+        self._needs_state = needs_state
+        self._pieces = self._told_pieces = 0
+        self._handed_over = False
         self.console = ConsoleService(identity, settings, channels, self._events.append)
+        self._inheritance = Inheritance(self.console.outputs, self.console.inputs)
+        self.flow = Flow(settings)
         self.generation = Generation(0)
         self.mark = Mark(InstructionCount(0), LogPosition(0))
         self._told_mark = self.mark
@@ -104,7 +130,16 @@ class BackupProtocol:
     @property
     def runnable(self) -> bool:
         """Whether the machine has something left to do."""
-        return not self.over and not self._at_mark
+        return self.wait is None
+
+    @property
+    def wait(self) -> Wait | None:
+        """Why the machine must not run now, or None if it may."""
+        if self.over:
+            return Wait.OVER
+        if self.state in (BackupState.JOINING, BackupState.RECEIVING):
+            return Wait.NOT_STARTED
+        return Wait.LOG_EMPTY if self._at_mark else None
 
     @property
     def _at_mark(self) -> bool:
@@ -147,8 +182,10 @@ class BackupProtocol:
         if self.over:
             return
         if self.console.owns(link):
-            self.console.receive(link, data)
+            self.console.receive(link, data, now)
         elif link == self._link:
+            if self._pulse is not None:  # any byte will do: a message can take long
+                self._pulse.heard(now)
             self._decoder.feed(data)
             try:
                 while (
@@ -160,6 +197,7 @@ class BackupProtocol:
             # One acknowledgement for all marks that came together.
             if self._link is not None and self.mark != self._told_mark:
                 self._acknowledge(link)
+            self.flow.waits(self.wait, now)
 
     def closed(self, link: Link) -> None:
         """Note that a connection is gone; a lost primary means going live at once."""
@@ -170,6 +208,14 @@ class BackupProtocol:
             self._lose_primary(LossCause.CLOSED, "")
 
     # --- the machine -------------------------------------------------------------------
+
+    def state_complete(self, digest: bytes) -> None:
+        """Note that the machine made of the pieces stands where StateGiven said, with `digest`."""
+        if self.over:
+            return
+        self._automaton.fire(BackupTrigger.COMPLETE)
+        if self._link is not None:
+            self._events.append(Send(self._link, Complete(self.count, digest)))
 
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made, to be kept in case this node goes live."""
@@ -194,13 +240,14 @@ class BackupProtocol:
             raise ValueError(f"log used to {position}, mark at {self.mark.position}")
         self.count, self.position = count, position
         # Often enough that a primary stopped by the lag bound goes on smoothly.
-        step = self._settings.lag_count_max // 4
+        step = self._settings.lag_count_max // _STEPS
         if (
             self._link is not None
             and count > self._told_executed
             and (self._at_mark or count >= self._told_executed + step)
         ):
             self._acknowledge(self._link)
+        self.flow.waits(self.wait, now)
         self._look_at_mark()
 
     def exited(self, count: InstructionCount, status: int, digest: bytes) -> None:
@@ -251,8 +298,7 @@ class BackupProtocol:
         takeover = Takeover(
             self.generation, self.count, self.position, self.console, self._exited, self._events
         )
-        identity = replace(self._identity, run=self.console.run)
-        return PrimaryProtocol(identity, self._settings, self._channels, takeover)
+        return PrimaryProtocol(self._identity, self._settings, self._channels, takeover)
 
     def tick(self, now: Nanoseconds) -> None:
         """Do what has fallen due."""
@@ -283,20 +329,35 @@ class BackupProtocol:
     # --- inside --------------------------------------------------------------------------
 
     def _hello(self) -> Hello:
-        return greeting(self._identity, Role.BACKUP, self.generation, self.count, self.position)
+        return greeting(
+            self._identity, Role.BACKUP, self.generation, self.count, self.position,
+            self._needs_state,
+        )  # fmt: skip
 
     def _take(self, link: Link, message: Message, now: Nanoseconds) -> None:
-        if self._pulse is None:
+        if not self._answered:
             self._take_answer(link, message, now)
             return
-        self._pulse.heard(now)
         match message:
+            case State(piece) if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._take_piece(link, piece)
+            case Kept() if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._inheritance.keep(message)
+            case Handover() if self.state is BackupState.RECEIVING and not self._handed_over:
+                self._take_handover(message)
+            case Commit(generation) if self.state is BackupState.READY:
+                if generation != self.generation:
+                    raise ProtocolError(f"pair of generation {generation}, not {self.generation}")
+                self._automaton.fire(BackupTrigger.COMMITTED)
+                self._events.append(PeerJoined(link, self._primary, generation))
             case Entries(position, data):
                 end = self.mark.position + len(self._unmarked)
                 if position != end:
                     raise ProtocolError(f"log from position {position} where {end} is next")
                 self._unmarked += data
-            case Mark():
+                if len(self._unmarked) > self._settings.log_unmarked_bytes_max:
+                    raise ProtocolError(f"{len(self._unmarked)} bytes of log without a mark")
+            case Mark() if self._handed_over:
                 self._take_mark(message)
             case Released(channel, offset, wanted):
                 if channel not in self.console.outputs:
@@ -305,28 +366,58 @@ class BackupProtocol:
                 self.console.outputs[channel].confirm(offset)
             case Heartbeat():
                 pass
+            case Goodbye(Reason.SWITCH_OVER, _, detail):
+                self._lose_primary(LossCause.LEFT, detail)
             case Goodbye():
                 self._farewell = message
                 self._link = self._pulse = None
                 self._automaton.fire(BackupTrigger.GOODBYE)
                 self._events.append(Close(link, "primary left"))
+                if self.state is BackupState.ENDED:  # never had a machine
+                    self._events.append(Ended(message.reason, message.status))
                 self._look_at_mark()
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not for a backup to receive")
 
     def _take_answer(self, link: Link, message: Message, now: Nanoseconds) -> None:
+        if self._pulse is None:
+            self._pulse = Pulse(self._settings, now)
+        if isinstance(message, Heartbeat):
+            return  # it is there, and cannot say yes or no yet
         if isinstance(message, Goodbye):
             raise ProtocolError(f"refused: {message.detail}")
         if not isinstance(message, Hello):
             raise ProtocolError(f"{type(message).__name__} before a greeting")
         if (why := misfit(self._hello(), message)) is not None:
             raise ProtocolError(why)
-        self._automaton.fire(BackupTrigger.ACCEPTED)
-        self._pulse = Pulse(self._settings, now)
-        self.generation = message.generation
+        comes = self._needs_state
+        self._automaton.fire(BackupTrigger.STATE_COMES if comes else BackupTrigger.ACCEPTED)
+        self._handed_over = not comes
+        self._answered = True
+        self.generation, self._primary = message.generation, message.node
+        self._identity = replace(
+            self._identity, run=message.run, image=message.image, config=message.config
+        )
         self.console.run = message.run
         self.console.announce(Role.BACKUP, self.generation)
-        self._events.append(PeerJoined(link, message.node, self.generation))
+        if not comes:
+            self._events.append(PeerJoined(link, message.node, self.generation))
+
+    def _take_piece(self, link: Link, piece: bytes) -> None:
+        self._events.append(FeedState(piece))
+        self._pieces += 1
+        # Not for each, or the primary's guest is interrupted each time.
+        if self._pieces - self._told_pieces >= max(self._settings.state_pieces_max // 4, 1):
+            self._told_pieces = self._pieces
+            self._events.append(Send(link, Taken(self._pieces)))
+
+    def _take_handover(self, given: Handover) -> None:
+        self._inheritance.enter(given)
+        self._handed_over = True
+        self.count, self.position = given.count, given.position
+        self.mark = self._told_mark = Mark(given.count, given.position)
+        self._told_executed = given.count
+        self._events.append(StateGiven(given.count, given.position, given.outputs))
 
     def _take_mark(self, mark: Mark) -> None:
         fresh = mark.position - self.mark.position
@@ -351,6 +442,9 @@ class BackupProtocol:
         if self.state is BackupState.JOINING:
             self._automaton.fire(BackupTrigger.REFUSED)
             self._events.append(Halt(HaltCause.REFUSED, detail or cause.value))
+        elif self.state in (BackupState.RECEIVING, BackupState.READY):
+            self._automaton.fire(BackupTrigger.PRIMARY_LOST)
+            self._events.append(Halt(HaltCause.UNPROTECTED, detail or cause.value))
         elif self.state is BackupState.FOLLOWING:
             self._events.append(PeerLost(cause, detail, self.count))
             self._automaton.fire(BackupTrigger.PRIMARY_LOST)

@@ -4,7 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ftvm.errors import ProtocolError
-from ftvm.replication.events import Close, ConsoleAttached, Event, InputArrived, Link, Send
+from ftvm.replication.events import (
+    Close,
+    ConsoleAttached,
+    Event,
+    InputArrived,
+    Link,
+    OutputReleased,
+    Send,
+)
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.messages import (
     DATA_BYTES_MAX,
@@ -16,6 +24,7 @@ from ftvm.replication.messages import (
     Exited,
     Fenced,
     Goodbye,
+    Heartbeat,
     Input,
     Message,
     Output,
@@ -23,9 +32,10 @@ from ftvm.replication.messages import (
     Received,
     Role,
 )
+from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Identity, Settings
-from ftvm.replication.streams import InputStream, OutputStream
-from ftvm.units import Generation, Nanoseconds, StreamOffset
+from ftvm.replication.streams import Condition, InputStream, OutputStream
+from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
 
 
 @dataclass
@@ -35,6 +45,8 @@ class _Console:
     greet_until: Nanoseconds
     name: str = ""
     decoder: FrameDecoder = field(default_factory=FrameDecoder.for_console)
+    pulse: Pulse | None = None
+    """From its greeting on."""
     exit_sent: bool = False
     have: dict[Channel, StreamOffset] = field(default_factory=dict)
     """Output the endpoint said it had when it greeted."""
@@ -82,6 +94,11 @@ class ConsoleService:
         wanted = any(stream.wanted for stream in self.outputs.values())
         return self._exit is not None and (self.exit_confirmed or not wanted)
 
+    @property
+    def attached(self) -> bool:
+        """Whether an endpoint is there."""
+        return self._attached is not None
+
     def connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a new connection; the endpoint speaks first, and in time."""
         greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
@@ -99,22 +116,33 @@ class ConsoleService:
 
     def deadline(self) -> Nanoseconds | None:
         """When `tick` has something to do."""
-        times = [console.greet_until for console in self._links.values() if not console.name]
+        times = [
+            console.greet_until if console.pulse is None else console.pulse.deadline()
+            for console in self._links.values()
+        ]
         return min(times, default=None)
 
     def tick(self, now: Nanoseconds) -> None:
-        """Drop whoever has not greeted in time."""
+        """Drop who has not greeted in time, or says nothing any more; say that we are here."""
         for link, console in list(self._links.items()):
-            if not console.name and now >= console.greet_until:
-                self._drop(link, "no greeting in time")
+            pulse = console.pulse
+            if pulse is None:
+                if now >= console.greet_until:
+                    self._drop(link, "no greeting in time")
+            elif pulse.silent(now):
+                self._drop(link, "heartbeats missed")
+            elif pulse.beat_due(now):
+                self._emit(Send(link, Heartbeat(InstructionCount(0))))
 
-    def receive(self, link: Link, data: bytes) -> None:
+    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from an endpoint; whatever is wrong with them ends that connection only."""
         console = self._links[link]
+        if console.pulse is not None:
+            console.pulse.heard(now)
         console.decoder.feed(data)
         try:
             while link in self._links and (message := console.decoder.next_message()) is not None:
-                self._take(link, console, message)
+                self._take(link, console, message, now)
         except ProtocolError as error:
             self._drop(link, str(error))
 
@@ -140,6 +168,24 @@ class ConsoleService:
             exited = self._exit
             self._send(Exited(self.generation, exited.status, exited.count, exited.digest))
 
+    def settle(self, may_leave: Condition, acknowledged: InstructionCount | None) -> None:
+        """Let go of the output that may leave, and note the input that is safe, by now.
+
+        ``acknowledged`` is the count of the acknowledged mark, None if all may leave.
+        """
+        for channel, stream in self.outputs.items():
+            for piece in stream.release(may_leave):
+                data = stream.read(piece.start, piece.end)
+                self._emit(
+                    OutputReleased(
+                        channel, self.generation, piece.start, data, piece.count, piece.position,
+                        acknowledged,
+                    )
+                )  # fmt: skip
+        for channel, stream_in in self.inputs.items():
+            if stream_in.settle(may_leave):
+                self.consumed(channel)
+
     def consumed(self, channel: Channel) -> None:
         """Tell the endpoint what it may forget."""
         if self._attached is not None and self.role is Role.PRIMARY:
@@ -154,11 +200,12 @@ class ConsoleService:
         if self._attached is not None:
             self._send(Goodbye(reason, status, DETAIL.fit(detail)))
 
-    def _take(self, link: Link, console: _Console, message: Message) -> None:
-        if not console.name:
+    def _take(self, link: Link, console: _Console, message: Message, now: Nanoseconds) -> None:
+        if console.pulse is None:
             if not isinstance(message, ConsoleHello):
                 raise ProtocolError(f"{type(message).__name__} before a greeting")
             self._take_hello(link, console, message)
+            console.pulse = Pulse(self._settings, now)
             return
         match message:
             case Received(channel, offset):
@@ -169,6 +216,8 @@ class ConsoleService:
                 self.outputs[channel].confirm(offset)
             case Input(channel, offset, data):
                 self._take_input(channel, offset, data)
+            case Heartbeat():
+                pass
             case Goodbye(Reason.GUEST_ENDED) if console.exit_sent:
                 self.exit_confirmed = True
             case Goodbye(Reason.USER_ACTION):

@@ -33,6 +33,7 @@ from ftvm.replication.messages import (
     Exited,
     Fenced,
     Goodbye,
+    Heartbeat,
     Input,
     Message,
     Output,
@@ -40,14 +41,17 @@ from ftvm.replication.messages import (
     Received,
     Role,
 )
+from ftvm.replication.pulse import Pulse
+from ftvm.replication.settings import Settings
 from ftvm.replication.states import ENDPOINT_LINK, Automaton, LinkState, LinkTrigger
-from ftvm.units import Generation, StreamOffset
+from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
 
 
 @dataclass
 class _Node:
     """One connection to a node."""
 
+    pulse: Pulse
     decoder: FrameDecoder = field(default_factory=FrameDecoder.for_console)
     automaton: Automaton[LinkState, LinkTrigger] = field(
         default_factory=lambda: Automaton(ENDPOINT_LINK, LinkState.GREETING)
@@ -85,8 +89,8 @@ class _InputQueue:
 
     def __init__(self) -> None:
         self.start = StreamOffset(0)
-        self.placed = False
-        """Whether the stream has its place in the run; until then it begins wherever it may."""
+        self.placed_at: StreamOffset | None = None
+        """Where ours begins in the run's stream; until it is known, wherever it may."""
         self.sent = StreamOffset(0)
         self.data = bytearray()
 
@@ -110,6 +114,7 @@ class ConsoleEndpoint:
         channels: tuple[Channel, ...] = (CONSOLE,),
         input_bytes_max: int = 16 * 1024,
         tail_bytes_max: int = 2 << 20,
+        settings: Settings | None = None,
     ) -> None:
         """Begin with no connection.
 
@@ -118,8 +123,9 @@ class ConsoleEndpoint:
         from that of any other console, lest one drive the other out in silence.
         `input_bytes_max` must be less than the nodes'
         `Settings.input_unconsumed_bytes_max`, `tail_bytes_max` more than their
-        `output_unreceived_bytes_max`.
+        `output_unreceived_bytes_max`; of `settings` only the heartbeats matter.
         """
+        self._settings = settings or Settings()
         self._name = name
         self._run = run
         self._input_bytes_max = input_bytes_max
@@ -134,7 +140,7 @@ class ConsoleEndpoint:
             for view in self._outputs.values():
                 view.received = StreamOffset(0)
             for queue in self._inputs.values():
-                queue.placed = True
+                queue.placed_at = StreamOffset(0)
         self.generation = Generation(0)
 
     # --- what the caller may ask ---------------------------------------------------
@@ -143,6 +149,11 @@ class ConsoleEndpoint:
     def attached(self) -> Link | None:
         """The connection to the primary, if there is one."""
         return self._attached
+
+    @property
+    def watching(self) -> bool:
+        """Whether any node that has greeted is connected."""
+        return any(n.automaton.state is not LinkState.GREETING for n in self._links.values())
 
     @property
     def exited(self) -> bool:
@@ -161,15 +172,19 @@ class ConsoleEndpoint:
         """Input that is safe in the guest."""
         return self._inputs[channel].start
 
+    def unsettled(self, channel: Channel = CONSOLE) -> int:
+        """Bytes of input that are not safe in the guest yet."""
+        return len(self._inputs[channel].data)
+
     def next_event(self) -> Event | None:
         """Return the next thing to do or to know, or None."""
         return self._events.popleft() if self._events else None
 
     # --- connections and input -------------------------------------------------------
 
-    def connected(self, link: Link) -> None:
+    def connected(self, link: Link, now: Nanoseconds) -> None:
         """Greet a node, of whatever role."""
-        self._links[link] = _Node()
+        self._links[link] = _Node(Pulse(self._settings, now))
         offsets = tuple(
             (channel, view.received)
             for channel, view in sorted(self._outputs.items())
@@ -184,17 +199,30 @@ class ConsoleEndpoint:
         if self._attached == link:
             self._attached = None
 
-    def receive(self, link: Link, data: bytes) -> None:
+    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from a node; those of a connection that is gone are ignored."""
         node = self._links.get(link)
         if node is None:
             return
+        node.pulse.heard(now)
         node.decoder.feed(data)
         try:
             while link in self._links and (message := node.decoder.next_message()) is not None:
                 self._take(link, node, message)
         except ProtocolError as error:
             self._drop(link, str(error))
+
+    def deadline(self) -> Nanoseconds | None:
+        """When to call `tick` next, at the latest; None for never."""
+        return min((node.pulse.deadline() for node in self._links.values()), default=None)
+
+    def tick(self, now: Nanoseconds) -> None:
+        """Say that we are here, and leave a node that says nothing any more."""
+        for link, node in list(self._links.items()):
+            if node.pulse.silent(now):
+                self._drop(link, "heartbeats missed")
+            elif node.pulse.beat_due(now):
+                self._events.append(Send(link, Heartbeat(InstructionCount(0))))
 
     def write(self, data: bytes, channel: Channel = CONSOLE) -> None:
         """Give bytes to the guest, at most `room()`; kept until the guest has them for good."""
@@ -212,16 +240,19 @@ class ConsoleEndpoint:
     # --- inside --------------------------------------------------------------------------
 
     def _take(self, link: Link, node: _Node, message: Message) -> None:
+        if isinstance(message, Heartbeat):
+            return
         if isinstance(message, ConsoleHello):
             self._take_hello(link, node, message)
             return
-        if node.automaton.state is LinkState.GREETING:
-            raise ProtocolError(f"{type(message).__name__} before a greeting")
+        greeted = node.automaton.state is not LinkState.GREETING
         if isinstance(message, Goodbye):
-            if message.reason is Reason.REPLACED:
+            if message.reason is Reason.REPLACED and greeted:
                 self._events.append(Dismissed(message.detail))
             self._drop(link, message.detail or "node left")
             return
+        if not greeted:
+            raise ProtocolError(f"{type(message).__name__} before a greeting")
         if node.automaton.state is not LinkState.ATTACHED:
             raise ProtocolError(f"{type(message).__name__} from a backup")
         match message:
@@ -269,8 +300,9 @@ class ConsoleEndpoint:
     def _resume_input(self, link: Link, offsets: dict[Channel, StreamOffset]) -> None:
         for channel, queue in self._inputs.items():
             next_wanted = offsets.get(channel, StreamOffset(0))
-            if not queue.placed:
-                queue.start, queue.placed = next_wanted, True
+            if queue.placed_at is None or next_wanted < queue.placed_at == queue.start:
+                # A console before us is gone with input of its own that no guest will see now.
+                queue.start = queue.placed_at = next_wanted
             if not queue.start <= next_wanted <= queue.end:
                 detail = (
                     f"node wants input {channel} from {next_wanted}, there is"

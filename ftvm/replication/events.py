@@ -42,6 +42,8 @@ class HaltCause(StrEnum):
     FENCED = "fenced"
     DIVERGED = "diverged"
     REFUSED = "refused"
+    UNPROTECTED = "primary lost too early"
+    """A new backup lost the primary before it had the right to go live."""
 
 
 class Event:
@@ -101,6 +103,46 @@ class PeerLost(Event):
     detail: str
     count: InstructionCount
     """Where our own machine stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateWanted(Event):
+    """To a primary: a backup without a machine is there. Begin to give its state to `send_state`.
+
+    What comes of it is told by `PeerJoined` or by `ProtectionFailed`.
+    """
+
+    link: Link
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionFailed(Event):
+    """To a primary: forget the transfer begun; the backup is lost before it was one."""
+
+    cause: LossCause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState(Event):
+    """To a backup: make a machine of the pieces."""
+
+    piece: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StateGiven(Event):
+    """To a backup: the last piece has come, the machine stands at (count, position).
+
+    Say `state_complete`, or `diverged` if it cannot be made; the log that
+    follows begins at `position`.
+    """
+
+    count: InstructionCount
+    position: LogPosition
+    outputs: tuple[tuple[Channel, StreamOffset], ...]
+    """What each output stream had by then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ first bytes.
 """
 
 import dataclasses
+from enum import Enum
 from typing import get_type_hints
 
 from ftvm.errors import ProtocolError
@@ -21,7 +22,11 @@ from ftvm.replication.messages import (
     CONSOLE_MESSAGES,
     DATA_BYTES_MAX,
     LOGGING_MESSAGES,
+    STATUS_MESSAGES,
+    ConsoleHello,
+    Hello,
     Message,
+    StatusWanted,
 )
 from ftvm.replication.wire import FieldKind, Reader
 
@@ -40,7 +45,10 @@ def _fields_of(message: type[Message]) -> tuple[tuple[str, FieldKind], ...]:
     )
 
 
-FIELDS = {message: _fields_of(message) for message in LOGGING_MESSAGES + CONSOLE_MESSAGES}
+FIELDS = {
+    message: _fields_of(message)
+    for message in LOGGING_MESSAGES + CONSOLE_MESSAGES + STATUS_MESSAGES
+}
 """Name and kind of each field of each message, in the order of the wire."""
 
 
@@ -73,6 +81,11 @@ class FrameDecoder:
     def for_console(cls) -> "FrameDecoder":
         """Return a decoder for the console channel."""
         return cls("console", CONSOLE_MESSAGES)
+
+    @classmethod
+    def for_status(cls) -> "FrameDecoder":
+        """Return a decoder for the status channel."""
+        return cls("status", STATUS_MESSAGES)
 
     def feed(self, data: bytes) -> None:
         """Add bytes as they come from the connection, in any pieces."""
@@ -125,6 +138,27 @@ class FrameDecoder:
         payload = bytes(buffer[HEADER_BYTES : LENGTH_BYTES + length])
         del buffer[: LENGTH_BYTES + length]
         return _decode(message, payload)
+
+
+class Kind(Enum):
+    """Which channel a connection is, told by the first message of him who connects."""
+
+    LOGGING = Hello
+    CONSOLE = ConsoleHello
+    STATUS = StatusWanted
+
+
+def kind_of(start: bytes) -> Kind | None:
+    """Return the kind of the connection that begins with `start`; None if more is needed.
+
+    ProtocolError if what begins there is no greeting of any channel.
+    """
+    greetings = FrameDecoder("new", tuple(kind.value for kind in Kind))
+    greetings.feed(start[:HEADER_BYTES])
+    greetings.next_message()
+    if len(start) < HEADER_BYTES:
+        return None
+    return next(kind for kind in Kind if start[HEADER_BYTES - 1] == kind.value.CODE)
 
 
 def _decode(message: type[Message], payload: bytes) -> Message:

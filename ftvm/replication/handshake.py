@@ -1,6 +1,6 @@
 """Greetings on the logging channel, and whether two of them fit."""
 
-from ftvm.replication.messages import RUN_UNKNOWN, Hello, Role
+from ftvm.replication.messages import HASH_UNKNOWN, RUN_UNKNOWN, Hello, Role
 from ftvm.replication.settings import Identity
 from ftvm.units import Generation, InstructionCount, LogPosition
 
@@ -11,8 +11,9 @@ def greeting(
     generation: Generation,
     count: InstructionCount,
     position: LogPosition,
+    needs_state: bool = False,
 ) -> Hello:
-    """Return what a node says of itself, standing at (count, position)."""
+    """Return what a node says of itself, standing at (count, position) or without a machine."""
     return Hello(
         role=role,
         node=identity.node,
@@ -23,6 +24,7 @@ def greeting(
         engine=identity.engine,
         count=count,
         position=position,
+        needs_state=needs_state,
     )
 
 
@@ -35,19 +37,23 @@ def misfit(mine: Hello, theirs: Hello) -> str | None:
         return f"both nodes are called {mine.node}; names must be unique"
     if theirs.run != mine.run and RUN_UNKNOWN not in (theirs.run, mine.run):
         return f"peer belongs to run {theirs.run.hex()}, this is {mine.run.hex()}"
-    if theirs.image != mine.image:
+    primary, backup = (mine, theirs) if mine.role is Role.PRIMARY else (theirs, mine)
+    if primary.needs_state:
+        return f"primary {primary.node} says that it has no machine"
+    takes_all = (HASH_UNKNOWN,) if backup.needs_state else ()
+    if backup.image not in (primary.image, *takes_all):
         return "peer has another guest image or command line"
-    if theirs.config != mine.config:
+    if backup.config not in (primary.config, *takes_all):
         return "peer's machine is configured otherwise"
     if theirs.engine != mine.engine:
         return f"peer has engine build {theirs.engine}, this is {mine.engine}"
-    primary, backup = (mine, theirs) if mine.role is Role.PRIMARY else (theirs, mine)
     if backup.generation > primary.generation:
         return (
             f"primary {primary.node} is of generation {primary.generation}, but backup"
             f" {backup.node} has seen {backup.generation}"
         )
-    if (theirs.count, theirs.position) != (mine.count, mine.position):
+    same_place = (theirs.count, theirs.position) == (mine.count, mine.position)
+    if not backup.needs_state and not same_place:
         return (
             f"primary stands at instruction {primary.count}, backup at {backup.count};"
             " a pair begins at the same place"

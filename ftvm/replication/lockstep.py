@@ -1,27 +1,72 @@
 """How far the backup is known to be: marks sent, acknowledged, executed."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.messages import Ack, Mark
+from ftvm.replication.settings import Settings
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far a backup is behind its primary."""
+
+    count: InstructionCount
+    ns: Nanoseconds
+    """How long ago the primary was where the backup is."""
+    catch_up_ns: Nanoseconds
+    """How long the backup will take to be where the primary is, by its pace of late. That tells
+    of a slow backup at once; the time above only when it has come to where we were fast."""
+
+
+NO_LAG = Lag(InstructionCount(0), Nanoseconds(0), Nanoseconds(0))
+LAG_STEPS = 64
+"""The lag in time is known to this part of its bound."""
 
 
 class Lockstep:
     """The primary's knowledge of its backup; stays as the last known when the backup is lost."""
 
-    def __init__(self, count: InstructionCount, position: LogPosition, now: Nanoseconds) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        count: InstructionCount,
+        position: LogPosition,
+        now: Nanoseconds,
+    ) -> None:
         """Begin with both at the same place."""
         self.marked = Mark(count, position)
         self.acknowledged = self.marked
         self.executed = count
+        self._marks_max = settings.marks_unacknowledged_max
+        self._lag_step_ns = settings.lag_ns_max // LAG_STEPS
         self._sent: deque[Mark] = deque()
+        self._ahead: deque[tuple[InstructionCount, Nanoseconds]] = deque()
+        """Counts that the backup has not executed, and when we stood before them."""
         self._progress_at = now
+        self._pace = 0.0
+        """Instructions per ns that the backup executes when it has some; 0 if not known."""
+        self._timed_from: tuple[InstructionCount, Nanoseconds] | None = None
 
     @property
     def behind(self) -> bool:
         """Whether the backup still has something to acknowledge or to execute."""
         return self.acknowledged != self.marked or self.executed < self.marked.count
+
+    @property
+    def full(self) -> bool:
+        """Whether no further mark may be sent before one is acknowledged."""
+        return len(self._sent) >= self._marks_max
+
+    def lag(self, count: InstructionCount, now: Nanoseconds) -> Lag:
+        """How far the backup is behind a primary that stands at `count`."""
+        if not self._ahead:
+            return Lag(InstructionCount(count - self.executed), Nanoseconds(0), Nanoseconds(0))
+        left = InstructionCount(count - self.executed)
+        catch_up = max(now - self._progress_at, 0) + (left / self._pace if self._pace else 0)
+        return Lag(left, Nanoseconds(max(now - self._ahead[0][1], 0)), Nanoseconds(int(catch_up)))
 
     def mark(self, mark: Mark, now: Nanoseconds) -> None:
         """Note that `mark` was sent."""
@@ -29,6 +74,14 @@ class Lockstep:
             self._progress_at = now
         self.marked = mark
         self._sent.append(mark)
+
+    def reached(self, count: InstructionCount, now: Nanoseconds) -> None:
+        """Note that our own machine has come to `count`."""
+        if count <= (self._ahead[-1][0] if self._ahead else self.executed):
+            return
+        if self._ahead and now - self._ahead[-1][1] < self._lag_step_ns:
+            now = self._ahead.pop()[1]
+        self._ahead.append((count, now))
 
     def acknowledge(self, ack: Ack, now: Nanoseconds) -> None:
         """Take the backup's word for where it is; ProtocolError if that cannot be true."""
@@ -40,11 +93,27 @@ class Lockstep:
                 self._sent.popleft()
             if not self._sent:
                 raise ProtocolError(f"mark at {ack.count} acknowledged, which was not sent")
+            self._sent.popleft()
         if not self.executed <= ack.executed <= ack.count:
             raise ProtocolError(f"backup executed to {ack.executed}, having marks to {ack.count}")
         self.acknowledged, self.executed = mark, ack.executed
+        while self._ahead and self._ahead[0][0] <= ack.executed:
+            self._ahead.popleft()
         if moved:
             self._progress_at = now
+            self._time(now)
+
+    def _time(self, now: Nanoseconds) -> None:
+        """Take the backup's time, as long as it has something to execute."""
+        if self.executed >= self.marked.count:
+            self._timed_from = None
+            return
+        executed, since = self._timed_from or (self.executed, now)
+        if now - since >= max(self._lag_step_ns, 1):
+            pace = (self.executed - executed) / (now - since)
+            self._pace = (self._pace + pace) / 2 if self._pace else pace
+            executed, since = self.executed, now
+        self._timed_from = executed, since
 
     def stalls_at(self, patience_ns: Nanoseconds) -> Nanoseconds | None:
         """When a backup that does not move counts as lost; None while nothing is asked of it."""

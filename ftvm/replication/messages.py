@@ -1,9 +1,10 @@
-"""The messages of both channels; every field says why it is there and what is legal.
+"""The messages of all channels; every field says why it is there and what is legal.
 
-Two kinds of connection carry them. The *logging channel* joins primary and
+Three kinds of connection carry them. The *logging channel* joins primary and
 backup; the *console channel* joins a node (primary or backup) and a console
-endpoint. The annotation of a field names its wire form (wire.py); framing.py
-puts messages into frames.
+endpoint; on the *status channel* anybody of the pair asks a host how it is.
+The annotation of a field names its wire form (wire.py); framing.py puts
+messages into frames.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,14 @@ CONSOLE = Channel(0)
 DATA_BYTES_MAX = 256 * 1024
 """Most payload bytes of one message: small enough that a heartbeat never waits long behind it."""
 
+STATUS_BYTES_MAX = 16 * 1024
+"""Most bytes of a status: some dozens of numbers and a few sentences."""
+
 RUN_UNKNOWN = bytes(16)
 """The run id of somebody who has not taken part in any run yet."""
+
+HASH_UNKNOWN = bytes(32)
+"""Image and configuration of a backup that takes whatever machine it is sent."""
 
 DETAIL = Text(400)
 """A sentence for people."""
@@ -61,6 +68,8 @@ class Reason(IntEnum):
     """The greeting does not fit; nothing was begun."""
     REPLACED = 4
     """Another console has taken over; do not come back unasked."""
+    SWITCH_OVER = 5
+    """Somebody asked the primary to leave its guest to the backup: go live."""
 
 
 RoleField: TypeAlias = Annotated[Role, Choice(Role)]
@@ -81,8 +90,10 @@ class Message:
 class Hello(Message):
     """First message of either side; the backup speaks first.
 
-    The primary's answer is its consent: from the moment it is sent the output
-    rule holds, and from the moment it is received the backup may go live.
+    To a backup that stands where the primary stands, the primary's answer is
+    its consent: from the moment it is sent the output rule holds, and from the
+    moment it is received the backup may go live. To a backup that needs state
+    it only says that state will come; the consent is COMMIT.
     """
 
     CODE: ClassVar[int] = 1
@@ -96,15 +107,20 @@ class Hello(Message):
     generation: GenerationField
     """Newest generation the sender knows of; 0 for none. Whoever knows of a newer one refuses."""
     image: HashField
-    """Hash of guest image and command line: the same start state on both sides."""
+    """Hash of guest image and command line: the same start state on both sides. HASH_UNKNOWN
+    from a backup that needs state and takes what comes."""
     config: HashField
-    """Hash of the machine's configuration: the same devices and memory on both sides."""
+    """Hash of the machine's configuration: the same devices and memory on both sides;
+    HASH_UNKNOWN as above."""
     engine: NameField
     """Build of the CPU engine: two builds may count or compute differently. Must be equal."""
     count: CountField
     """Where the sender's machine stands; both must stand at the same place."""
     position: PositionField
     """Log bytes that led there; both must have the same."""
+    needs_state: Annotated[bool, Flag()]
+    """Whether a backup has no machine yet: count and position are 0 and say nothing. False from
+    a primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +201,8 @@ class Heartbeat(Message):
 class Goodbye(Message):
     """Any direction on any channel, last message: I leave on purpose.
 
-    From the primary: the backup must not go live. From an endpoint with
+    From the primary: the backup must not go live, unless with SWITCH_OVER,
+    which is a loss of the primary like any other. From an endpoint with
     GUEST_ENDED: I have all output and the exit status.
     """
 
@@ -209,6 +226,82 @@ class Diverged(Message):
     """Instruction at which the difference was seen."""
     detail: DetailField
     """What differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class State(Message):
+    """Primary to backup: the next piece of the machine's state, opaque here."""
+
+    CODE: ClassVar[int] = 9
+
+    piece: DataField
+    """Pieces arrive in the order they were made in; the last one makes the machine whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Message):
+    """Backup to primary: so many pieces are in my machine; send more."""
+
+    CODE: ClassVar[int] = 10
+
+    pieces: Annotated[int, Unsigned(8)]
+    """All since the greeting; only grows, at most what was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Message):
+    """Primary to backup: output of the past that no endpoint has confirmed.
+
+    The backup's machine will not make it again; should the backup go live, it
+    is to be sent again all the same.
+    """
+
+    CODE: ClassVar[int] = 11
+
+    channel: ChannelField
+    """Which output stream."""
+    offset: OffsetField
+    """Place of the first byte; the first KEPT of a channel says where it begins, then no gap."""
+    data: DataField
+    """The bytes; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover(Message):
+    """Primary to backup: that was all; the machine stands here, and from here on there is log."""
+
+    CODE: ClassVar[int] = 12
+
+    count: CountField
+    """Where the machine that was sent stands."""
+    position: PositionField
+    """Log bytes that led there; ENTRIES go on from it."""
+    outputs: OffsetsField
+    """Everything each output stream had by then; the backup's own output follows it."""
+    inputs: OffsetsField
+    """Input that each stream's machine has taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Message):
+    """Backup to primary: I have made a machine of what you sent, and this is its digest."""
+
+    CODE: ClassVar[int] = 13
+
+    count: CountField
+    """Where it stands: the count of HANDOVER."""
+    digest: Annotated[bytes, Blob(64)]
+    """Must be that of the primary's machine at this count, or the two are no pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Message):
+    """Primary to backup: we are a pair; from here on you may go live."""
+
+    CODE: ClassVar[int] = 14
+
+    generation: GenerationField
+    """The one that the greeting named: the pair's right to run ends with it."""
 
 
 # --- console channel ---------------------------------------------------------------
@@ -315,9 +408,31 @@ class Fenced(Message):
     """The newest that the endpoint has accepted."""
 
 
+# --- status channel ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWanted(Message):
+    """Anybody of the pair to a host, as often as he likes: how are you?"""
+
+    CODE: ClassVar[int] = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Message):
+    """The answer of a host of whatever role."""
+
+    CODE: ClassVar[int] = 33
+
+    report: Annotated[bytes, Blob(STATUS_BYTES_MAX)]
+    """A JSON object; its fields are the runtime's, and opaque here."""
+
+
 LOGGING_MESSAGES: tuple[type[Message], ...] = (
     Hello, Entries, Mark, Ack, Released, Heartbeat, Goodbye, Diverged,
+    State, Taken, Kept, Handover, Complete, Commit,
 )  # fmt: skip
 CONSOLE_MESSAGES: tuple[type[Message], ...] = (
-    Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
+    Heartbeat, Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,
 )  # fmt: skip
+STATUS_MESSAGES: tuple[type[Message], ...] = (StatusWanted, Status)

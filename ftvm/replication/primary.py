@@ -6,18 +6,20 @@ What the caller does with it, in a loop:
 2. let the machine run while `runnable`, to `run_limit` at most, and hand in what it did:
    `log_produced`, `output_made`, `input_consumed`, and at last `executed`, which
    is when anything of it is sent or released;
-3. act on `next_event()` until there is none.
+3. act on `next_event()` until there is none;
+4. let the machine rest after a slice of running for as long as `rest` says;
+5. after StateWanted, give pieces of its machine's state to `send_state` as there is
+   `state_room`, and at last, while the machine stands still, `hand_over`.
 
 Bytes that have arrived are handed in before `tick`, so that a node that was
 itself delayed does not take that for the peer's silence.
 """
 
 from collections import deque
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from ftvm.errors import ProtocolError
-from ftvm.replication.arbitration import Arbiter, Lost, Outcome
+from ftvm.replication.arbitration import Arbiter, Lost, Outcome, Won
 from ftvm.replication.console import ConsoleService
 from ftvm.replication.events import (
     Close,
@@ -28,22 +30,22 @@ from ftvm.replication.events import (
     HaltCause,
     Link,
     LossCause,
-    OutputReleased,
     PeerJoined,
     PeerLost,
-    Send,
+    ProtectionFailed,
+    StateWanted,
 )
-from ftvm.replication.framing import FrameDecoder
+from ftvm.replication.flow import Flow, Wait
 from ftvm.replication.handshake import greeting, misfit
-from ftvm.replication.lockstep import Lockstep
+from ftvm.replication.lockstep import NO_LAG, Lag, Lockstep
 from ftvm.replication.messages import (
     CONSOLE,
-    DATA_BYTES_MAX,
     DETAIL,
     Ack,
     Channel,
+    Commit,
+    Complete,
     Diverged,
-    Entries,
     Exited,
     Goodbye,
     Heartbeat,
@@ -51,56 +53,17 @@ from ftvm.replication.messages import (
     Mark,
     Message,
     Reason,
-    Released,
     Role,
+    State,
+    Taken,
 )
+from ftvm.replication.peers import Backup, Takeover
+from ftvm.replication.protection import Protection, handover
 from ftvm.replication.pulse import Pulse
+from ftvm.replication.reception import Candidate, Reception
 from ftvm.replication.settings import Identity, Settings
-from ftvm.replication.states import PRIMARY, ArbiterState, Automaton, PrimaryState, PrimaryTrigger
+from ftvm.replication.states import PRIMARY, Automaton, PrimaryState, PrimaryTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
-
-
-class Wait(StrEnum):
-    """Why the primary's guest must not run now."""
-
-    NOT_STARTED = "not started"
-    LOG_FULL = "log full"
-    LAG = "lag"
-    OUTPUT_FULL = "output full"
-    OVER = "over"
-
-
-@dataclass
-class _Candidate:
-    """A connection that has not greeted."""
-
-    greet_until: Nanoseconds
-    decoder: FrameDecoder
-
-
-@dataclass
-class _Backup:
-    """The connection to the other half of the pair."""
-
-    link: Link
-    decoder: FrameDecoder
-    pulse: Pulse
-    unsent: bytearray = field(default_factory=bytearray)
-    """Log made since the last mark."""
-    told: dict[Channel, Released] = field(default_factory=dict)
-    """What it was last told of each output stream."""
-
-
-@dataclass(frozen=True)
-class Takeover:
-    """What a backup hands over when it goes live."""
-
-    generation: Generation
-    count: InstructionCount
-    position: LogPosition
-    console: ConsoleService
-    exited: Exited | None
-    events: deque[Event]
 
 
 class PrimaryProtocol:
@@ -118,8 +81,9 @@ class PrimaryProtocol:
         self._settings = settings
         self._events: deque[Event] = deque() if takeover is None else takeover.events
         self._automaton = Automaton(PRIMARY, PrimaryState.CLAIMING)
-        self._candidates: dict[Link, _Candidate] = {}
-        self._backup: _Backup | None = None
+        self._reception = Reception(settings, self._events.append)
+        self._backup: Backup | None = None
+        self._protection: Protection | None = None
         self._exited: Exited | None = None
         self.count = InstructionCount(0)
         self.position = LogPosition(0)
@@ -134,7 +98,8 @@ class PrimaryProtocol:
             self.count, self.position = takeover.count, takeover.position
             held = takeover.generation
         self._arbiter = Arbiter(identity.node, held, settings.store_retry_interval_ns)
-        self.lockstep = Lockstep(self.count, self.position, Nanoseconds(0))
+        self.flow = Flow(settings)
+        self.lockstep = Lockstep(settings, self.count, self.position, self.flow.now)
         if takeover is not None:
             self._won()
 
@@ -164,14 +129,21 @@ class PrimaryProtocol:
             return Wait.NOT_STARTED
         if any(stream.full for stream in self.console.outputs.values()):
             return Wait.OUTPUT_FULL
-        if self.state is PrimaryState.SOLO:
+        if not self.shares_log:
             return None
         unacknowledged = self.position - self.lockstep.acknowledged.position
         if unacknowledged >= self._settings.log_unacknowledged_bytes_max:
             return Wait.LOG_FULL
-        if self.count - self.lockstep.executed >= self._settings.lag_count_max:
-            return Wait.LAG
-        return None
+        return Wait.LAG if self.flow.behind(self.lag) >= 1 else None
+
+    @property
+    def lag(self) -> Lag:
+        """How far the backup is behind, as of the last time handed in; nothing without one."""
+        return self.lockstep.lag(self.count, self.flow.now) if self.shares_log else NO_LAG
+
+    def rest(self, ran_ns: int) -> Nanoseconds:
+        """Return how long the guest must rest after a slice that took `ran_ns`: see flow.py."""
+        return self.flow.rest(ran_ns, self.lag)
 
     @property
     def runnable(self) -> bool:
@@ -183,9 +155,14 @@ class PrimaryProtocol:
         """Count up to which the guest may run now; None for no bound."""
         if not self.runnable:
             return self.count
-        if self.state is PrimaryState.SOLO:
+        if not self.shares_log:
             return None
         return InstructionCount(self.lockstep.executed + self._settings.lag_count_max)
+
+    @property
+    def state_room(self) -> int:
+        """How many pieces of state may be sent to a new backup now."""
+        return 0 if self._protection is None else self._protection.room
 
     @property
     def held_bytes(self) -> int:
@@ -198,39 +175,34 @@ class PrimaryProtocol:
 
     def deadline(self) -> Nanoseconds | None:
         """When to call `tick` next, at the latest; None for never."""
-        times = [candidate.greet_until for candidate in self._candidates.values()]
-        for other in (self._arbiter.deadline(), self.console.deadline()):
-            if other is not None:
-                times.append(other)
+        times = [self._arbiter.deadline(), self.console.deadline(), self._reception.deadline()]
         if self._backup is not None:
-            times.append(self._backup.pulse.deadline())
-            if (stalls_at := self.lockstep.stalls_at(self._settings.stall_timeout_ns)) is not None:
-                times.append(stalls_at)
-        return min(times) if times and not self.over else None
+            times += [self._backup.pulse.deadline(), self._stalls_at()]
+        known = [] if self.over else [time for time in times if time is not None]
+        return min(known, default=None)
 
     # --- decisions of the caller -----------------------------------------------------
 
     def start(self) -> None:
         """Ask for the first generation; the guest waits for it, and for a backup."""
-        self._ask()
+        self._events.append(self._arbiter.claim())
 
     def run_alone(self) -> None:
         """Stop waiting for a first backup: from AWAITING to SOLO."""
         self._automaton.fire(PrimaryTrigger.RUN_ALONE)
         self._settle()
 
-    def stop(self, detail: str = "") -> None:
-        """End on the user's request: the backup, if any, ends too."""
+    def stop(self, detail: str = "", reason: Reason = Reason.USER_ACTION) -> None:
+        """End on the user's request: the backup ends too or, for SWITCH_OVER, goes on."""
         if self._automaton.allows(PrimaryTrigger.STOPPED):
-            self._leave(PrimaryTrigger.STOPPED, Reason.USER_ACTION, 0, detail)
+            self._leave(PrimaryTrigger.STOPPED, reason, 0, detail)
 
     # --- connections -------------------------------------------------------------------
 
     def peer_connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a connection on the logging channel; it must greet in time."""
         if not self.over:
-            greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
-            self._candidates[link] = _Candidate(greet_until, FrameDecoder.for_logging())
+            self._reception.connected(link, now)
 
     def console_connected(self, link: Link, now: Nanoseconds) -> None:
         """Take a connection on the console channel."""
@@ -242,19 +214,21 @@ class PrimaryProtocol:
         if self.over:
             return
         if self.console.owns(link):
-            self.console.receive(link, data)
+            self.console.receive(link, data, now)
             self._look_at_console()
-        elif link in self._candidates:
-            self._receive_from_candidate(link, data, now)
+        elif self._reception.owns(link):
+            if (greeted := self._reception.receive(link, data, now)) is not None:
+                self._answer(greeted, now)
         elif self._backup is not None and self._backup.link == link:
             self._receive_from_backup(self._backup, data, now)
+        self.flow.waits(self.wait, now)
 
     def closed(self, link: Link) -> None:
         """Note that a connection is gone; a lost backup means arbitration at once."""
         if self.over:
             return
         self.console.closed(link)
-        self._candidates.pop(link, None)
+        self._reception.closed(link)
         if self._backup is not None and self._backup.link == link:
             self._lose_backup(LossCause.CLOSED, "")
 
@@ -263,8 +237,8 @@ class PrimaryProtocol:
     def log_produced(self, data: bytes) -> None:
         """Take the next bytes of the log: whole entries."""
         self.position = LogPosition(self.position + len(data))
-        if self._backup is not None:
-            self._backup.unsent += data
+        if self._backup is not None and self.shares_log:
+            self._backup.add_log(data)
 
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made when it had executed `count` instructions.
@@ -288,15 +262,43 @@ class PrimaryProtocol:
         self.count = count
         for stream in self.console.outputs.values():
             stream.reached(count)
-        if self._backup is not None:
-            self._publish(self._backup, now)
+        self._publish(now)
         self._settle()
+        self.flow.waits(self.wait, now)
 
     def exited(self, count: InstructionCount, status: int, digest: bytes, now: Nanoseconds) -> None:
         """Note that the guest has ended at `count`; told outside as an output of that count."""
         self._exited = Exited(self.generation, status, count, digest)
         self._exited_position = self.position
+        if self._backup is not None and not self.shares_log:
+            why = "the guest has ended"
+            self._backup.send(Goodbye(Reason.REFUSED, 0, why))
+            self._lose_backup(LossCause.LEFT, why)
         self.executed(count, now)
+
+    # --- the machine's state, for a new backup -------------------------------------------
+
+    def send_state(self, piece: bytes, now: Nanoseconds) -> None:
+        """Take the next piece of the machine's state, at most `state_room` of them."""
+        if self._backup is None or self._protection is None or self._protection.handed_over:
+            raise ValueError("a piece of state that nobody asked for")
+        self._backup.send(State(piece))
+        self._protection.send(1, now)
+
+    def hand_over(self, pieces: list[bytes], digest: bytes, now: Nanoseconds) -> None:
+        """Take the last pieces, and the digest of the machine that all pieces make.
+
+        The machine stands where `executed` and `log_produced` said last, and
+        all that it did was handed in.
+        """
+        for piece in pieces:
+            self.send_state(piece, now)
+        assert self._backup is not None
+        assert self._protection is not None
+        given = handover(self.count, self.position, self.console.outputs, self.console.inputs)
+        self._protection.hand_over(given, digest, now)
+        self.lockstep = Lockstep(self._settings, self.count, self.position, now)
+        self._backup.give_streams(given, self.console.outputs)
 
     # --- store and time ------------------------------------------------------------------
 
@@ -309,83 +311,110 @@ class PrimaryProtocol:
             self._automaton.fire(PrimaryTrigger.LOST)
             detail = f"generation {outcome.generation} belongs to {outcome.owner}"
             self._events.append(Halt(HaltCause.LOST_ARBITRATION, detail))
-        elif self._arbiter.state is ArbiterState.IDLE:
+        elif isinstance(outcome, Won):
             self._automaton.fire(PrimaryTrigger.WON)
             self._won()
+            for candidate in self._reception.waiting():
+                self._answer(candidate, now)
 
     def tick(self, now: Nanoseconds) -> None:
         """Do what has fallen due."""
         if self.over:
             return
+        self.flow.waits(self.wait, now)
         self.console.tick(now)
         if (question := self._arbiter.tick(now)) is not None:
             self._events.append(question)
-        for link, candidate in list(self._candidates.items()):
-            if now >= candidate.greet_until:
-                self._refuse(link, "no greeting in time")
+        self._reception.tick(now)
         if (backup := self._backup) is None:
             return
-        stalls_at = self.lockstep.stalls_at(self._settings.stall_timeout_ns)
+        stalls_at = self._stalls_at()
         if backup.pulse.silent(now):
             self._lose_backup(LossCause.SILENT, "")
         elif stalls_at is not None and now >= stalls_at:
             self._lose_backup(LossCause.STALLED, f"at instruction {self.lockstep.executed}")
         elif backup.pulse.beat_due(now):
-            self._events.append(Send(backup.link, Heartbeat(self.count)))
+            backup.send(Heartbeat(self.count))
 
     # --- inside: the pair ------------------------------------------------------------------
 
-    def _receive_from_candidate(self, link: Link, data: bytes, now: Nanoseconds) -> None:
-        decoder = self._candidates[link].decoder
-        decoder.feed(data)
+    @property
+    def _alone(self) -> bool:
+        """Whether nobody else can go live: outputs leave at once."""
+        return self.state in (PrimaryState.SOLO, PrimaryState.PROTECTING)
+
+    @property
+    def shares_log(self) -> bool:
+        """Whether log and marks go to a backup, or are kept because one was lost just now."""
+        if self.state is PrimaryState.PROTECTING:
+            return self._protection is not None and self._protection.handed_over
+        return self.state is not PrimaryState.SOLO
+
+    def _stalls_at(self) -> Nanoseconds | None:
+        progress = self.lockstep if self._protection is None else self._protection
+        return progress.stalls_at(self._settings.stall_timeout_ns)
+
+    def _answer(self, candidate: Candidate, now: Nanoseconds) -> None:
+        """Say yes or no to one who has greeted, or nothing yet."""
+        if self.state is PrimaryState.CLAIMING:
+            self._reception.keep_waiting(candidate, now)
+            return
+        assert candidate.hello is not None
         try:
-            message = decoder.next_message()
-            if message is None:
-                return
-            if not isinstance(message, Hello):
-                raise ProtocolError(f"{type(message).__name__} before a greeting")
-            self._join(link, decoder, message, now)
+            self._join(candidate, candidate.hello, now)
         except ProtocolError as error:
-            self._refuse(link, str(error))
+            self._reception.refuse(candidate.link, str(error))
             return
         if self._backup is not None:
             self._receive_from_backup(self._backup, b"", now)
 
-    def _join(self, link: Link, decoder: FrameDecoder, theirs: Hello, now: Nanoseconds) -> None:
+    def _join(self, candidate: Candidate, theirs: Hello, now: Nanoseconds) -> None:
         mine = greeting(self._identity, Role.PRIMARY, self.generation, self.count, self.position)
         if (why := misfit(mine, theirs)) is not None:
             raise ProtocolError(why)
-        if not self._automaton.allows(PrimaryTrigger.BACKUP_JOINED) or self._exited is not None:
-            raise ProtocolError(f"no backup can join while this primary is {self.state}")
-        self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
-        del self._candidates[link]
-        self.lockstep = Lockstep(self.count, self.position, now)
-        self._backup = _Backup(link, decoder, Pulse(self._settings, now))
-        self._events.append(Send(link, mine))
+        wants = theirs.needs_state
+        trigger = PrimaryTrigger.STATE_WANTED if wants else PrimaryTrigger.BACKUP_JOINED
+        if self._exited is not None or not self._automaton.allows(trigger):
+            state = "at the guest's end" if self._exited else self.state
+            raise ProtocolError(f"no backup can join while this primary is {state}")
+        self._automaton.fire(trigger)
+        link, pulse = candidate.link, Pulse(self._settings, now)
+        self._reception.closed(link)
+        self._backup = Backup(link, theirs.node, candidate.decoder, pulse, self._events.append)
+        self._backup.send(mine)
+        if wants:
+            self._protection = Protection(self._settings.state_pieces_max, now)
+            self._events.append(StateWanted(link, theirs.node))
+            return
+        self.lockstep = Lockstep(self._settings, self.count, self.position, now)
         self._events.append(PeerJoined(link, theirs.node, self.generation))
         self._tell_released()
 
-    def _refuse(self, link: Link, why: str) -> None:
-        del self._candidates[link]
-        self._events.append(Send(link, Goodbye(Reason.REFUSED, 0, DETAIL.fit(why))))
-        self._events.append(Close(link, why))
-
-    def _receive_from_backup(self, backup: _Backup, data: bytes, now: Nanoseconds) -> None:
+    def _receive_from_backup(self, backup: Backup, data: bytes, now: Nanoseconds) -> None:
+        # Any byte will do: on a slow link a message can take longer than silence may last.
+        backup.pulse.heard(now)
         backup.decoder.feed(data)
         try:
             while self._backup is backup and (message := backup.decoder.next_message()) is not None:
-                backup.pulse.heard(now)
                 self._take(message, now)
         except ProtocolError as error:
             self._lose_backup(LossCause.BROKE_PROTOCOL, str(error))
 
     def _take(self, message: Message, now: Nanoseconds) -> None:
         match message:
-            case Ack():
+            case Ack() if self.shares_log:
+                held_back = self.lockstep.full
                 self.lockstep.acknowledge(message, now)
+                if held_back:
+                    self._publish(now)
                 self._settle()
             case Heartbeat():
                 pass
+            case Taken() if self._protection is not None:
+                self._protection.take(message, now)
+            case Complete() if self._protection is not None:
+                self._protection.complete(message)
+                self._commit()
             case Goodbye(_, _, detail):
                 self._lose_backup(LossCause.LEFT, detail)
             case Diverged(count, detail):
@@ -393,30 +422,31 @@ class PrimaryProtocol:
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not for a primary to receive")
 
-    def _publish(self, backup: _Backup, now: Nanoseconds) -> None:
-        """Send the log made since the last mark, and a mark for where the machine stands."""
-        mark = Mark(self.count, self.position)
-        if mark == self.lockstep.marked:
-            return
-        position = self.lockstep.marked.position
-        for start in range(0, len(backup.unsent), DATA_BYTES_MAX):
-            data = bytes(backup.unsent[start : start + DATA_BYTES_MAX])
-            self._events.append(Send(backup.link, Entries(LogPosition(position + start), data)))
-        backup.unsent.clear()
-        self._events.append(Send(backup.link, mark))
-        self.lockstep.mark(mark, now)
+    def _publish(self, now: Nanoseconds) -> None:
+        if self._backup is not None and self.shares_log:
+            self._backup.publish(self.lockstep, Mark(self.count, self.position), now)
+
+    def _commit(self) -> None:
+        """Pair up with the backup that is complete: first we, then it."""
+        assert self._backup is not None
+        self._protection = None
+        self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
+        self._backup.send(Commit(self.generation))
+        self._events.append(PeerJoined(self._backup.link, self._backup.node, self.generation))
+        self._look_at_console()
 
     def _lose_backup(self, cause: LossCause, detail: str) -> None:
         assert self._backup is not None
         link = self._backup.link
         self._backup = None
-        self._events.append(PeerLost(cause, detail, self.count))
+        if self._protection is not None:
+            self._protection = None
+            self._events.append(ProtectionFailed(cause, detail))
+        else:
+            self._events.append(PeerLost(cause, detail, self.count))
         self._events.append(Close(link, detail or cause.value))
-        self._automaton.fire(PrimaryTrigger.BACKUP_LOST)
-        self._ask()
-
-    def _ask(self) -> None:
-        self._events.append(self._arbiter.claim())
+        if self._automaton.fire(PrimaryTrigger.BACKUP_LOST) is PrimaryState.ARBITRATING:
+            self._events.append(self._arbiter.claim())
 
     def _won(self) -> None:
         self.console.announce(Role.PRIMARY, self.generation)
@@ -427,7 +457,7 @@ class PrimaryProtocol:
 
     def _may_leave(self, count: InstructionCount, position: LogPosition) -> bool:
         """Whether what was done at (count, position) may be seen outside: the output rule."""
-        if self.state is PrimaryState.SOLO:
+        if self._alone:
             return True
         return self.state is PrimaryState.PAIRED and self.lockstep.acknowledged.covers(
             count, position
@@ -435,20 +465,8 @@ class PrimaryProtocol:
 
     def _settle(self) -> None:
         """Let out what may leave by now."""
-        alone = self.state is PrimaryState.SOLO
-        acknowledged = None if alone else self.lockstep.acknowledged.count
-        for channel, stream in self.console.outputs.items():
-            for piece in stream.release(self._may_leave):
-                data = stream.read(piece.start, piece.end)
-                self._events.append(
-                    OutputReleased(
-                        channel, self.generation, piece.start, data, piece.count, piece.position,
-                        acknowledged,
-                    )
-                )  # fmt: skip
-        for channel, stream_in in self.console.inputs.items():
-            if stream_in.settle(self._may_leave):
-                self.console.consumed(channel)
+        acknowledged = None if self._alone else self.lockstep.acknowledged.count
+        self.console.settle(self._may_leave, acknowledged)
         end = self._exited
         if end is not None and self._may_leave(end.count, self._exited_position):
             self.console.exited(replace(end, generation=self.generation))
@@ -467,18 +485,12 @@ class PrimaryProtocol:
             self._leave(PrimaryTrigger.FINISHED, Reason.GUEST_ENDED, status, "")
 
     def _tell_released(self) -> None:
-        if self._backup is None:
-            return
-        for channel, stream in self.console.outputs.items():
-            told = Released(channel, stream.confirmed, stream.wanted)
-            if told != self._backup.told.get(channel):
-                self._backup.told[channel] = told
-                self._events.append(Send(self._backup.link, told))
+        if self._backup is not None and self.shares_log:
+            self._backup.tell_released(self.console.outputs)
 
     def _leave(self, trigger: PrimaryTrigger, reason: Reason, status: int, detail: str) -> None:
         self._automaton.fire(trigger)
         if self._backup is not None:
-            farewell = Goodbye(reason, status, DETAIL.fit(detail))
-            self._events.append(Send(self._backup.link, farewell))
+            self._backup.send(Goodbye(reason, status, DETAIL.fit(detail)))
         self.console.goodbye(reason, status, detail)
         self._events.append(Ended(reason, status))

@@ -9,6 +9,7 @@ _HEARTBEAT_INTERVAL_NS = Nanoseconds(100 * _MILLISECOND_NS)
 _GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
+LAG_BOUND_NS = Nanoseconds(250 * _MILLISECOND_NS)
 _LAG_COUNT_MAX = InstructionCount(50_000_000)
 
 
@@ -22,11 +23,19 @@ class Identity:
     run: bytes
     """16 bytes that tell this run from all others; RUN_UNKNOWN in a backup that joins any."""
     image: bytes
-    """32-byte hash of the guest image and its command line."""
+    """32-byte hash of the guest image and its command line; HASH_UNKNOWN in a backup that is sent
+    its machine, whatever it is."""
     config: bytes
-    """32-byte hash of the machine's configuration."""
+    """32-byte hash of the machine's configuration, or HASH_UNKNOWN."""
     engine: str
     """Build of the CPU engine."""
+
+
+FAILURE_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
+_BEATS_MIN = 20
+"""Heartbeats within the silence that means loss: patient enough for a host under load."""
+_STALL_FACTOR = 5
+_LAG_COUNTS_PER_NS = 0.2
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,19 @@ class Settings:
     """How long to wait after the store was out of reach."""
     log_unacknowledged_bytes_max: int = 1 << 20
     """Log bytes the backup has not acknowledged, beyond which the primary stops."""
+    state_pieces_max: int = 32
+    """Pieces of state on their way to a new backup: enough to keep a network busy, and what either
+    side may have to keep of them."""
+    marks_unacknowledged_max: int = 1024
+    """Marks on their way to the backup; what happens meanwhile goes along with a later one."""
+    log_unmarked_bytes_max: int = 16 << 20
+    """Log bytes without a mark that a backup keeps: more than a primary makes between two."""
+    lag_ns_max: Nanoseconds = LAG_BOUND_NS
+    """How long the backup may be behind. Its primary goes slower and slower from a quarter of
+    that on, and stops when it is reached."""
     lag_count_max: InstructionCount = _LAG_COUNT_MAX
-    """Instructions the backup may be behind, beyond which the primary stops; at a rate of some
-    hundred millions a second this bounds the catching up at a failover to a fraction of one."""
+    """Instructions the backup may be behind, in the same way; at a rate of some hundred millions a
+    second this bounds the catching up at a failover to a fraction of one."""
     output_unreceived_bytes_max: int = 1 << 20
     """Output the endpoint has not confirmed, beyond which the guest stops (or, if no endpoint
     ever came, the oldest is dropped)."""
@@ -60,3 +79,22 @@ class Settings:
     def silence_max_ns(self) -> Nanoseconds:
         """Silence that means loss."""
         return Nanoseconds(self.heartbeat_interval_ns * self.heartbeats_missed_max)
+
+
+def settings_for(
+    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS, lag_ns_max: Nanoseconds = LAG_BOUND_NS
+) -> Settings:
+    """Return what follows from the two times that a user may choose.
+
+    A peer counts as lost after `failure_timeout_ns` of silence; one that is
+    alive and does not move, after some of these. The bound on the backup's lag
+    in instructions is what a fast host executes in `lag_ns_max`.
+    """
+    interval_ns = min(failure_timeout_ns // _BEATS_MIN, _HEARTBEAT_INTERVAL_NS)
+    return Settings(
+        heartbeat_interval_ns=Nanoseconds(interval_ns),
+        heartbeats_missed_max=failure_timeout_ns // interval_ns,
+        stall_timeout_ns=Nanoseconds(_STALL_FACTOR * failure_timeout_ns),
+        lag_ns_max=lag_ns_max,
+        lag_count_max=InstructionCount(int(lag_ns_max * _LAG_COUNTS_PER_NS)),
+    )

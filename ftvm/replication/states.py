@@ -13,10 +13,11 @@
 # 1) A primary without a backup holds its generation alone, and nobody else can
 #    run: it releases outputs at once.
 #
-# 2) From the moment a primary says yes to a backup (its HELLO), the backup may
-#    go live whenever it loses sight of the primary. So from that moment the
-#    output rule holds: an output leaves only when the backup has acknowledged
-#    a mark past it, and therefore would make the same output again.
+# 2) From the moment a primary says yes to a backup (its HELLO to one that
+#    stands at the same place, its COMMIT to one that was sent its machine), the
+#    backup may go live whenever it loses sight of the primary. So from that
+#    moment the output rule holds: an output leaves only when the backup has
+#    acknowledged a mark past it, and therefore would make the same output again.
 #
 # 3) When the two lose each other, neither can know whether the other lives.
 #    Both may try G -> G + 1. The store lets one win. The winner runs alone
@@ -38,6 +39,36 @@
 #    somebody asked for it, is no failure: the backup ends too and does not go
 #    live. A *backup* that leaves on purpose is lost like any other, and the
 #    primary goes to the store: one rule without exceptions is easier to trust.
+#
+# 7) A primary that runs alone, or has not begun yet, protects itself
+#    (PROTECTING): it sends its state to a new backup, computes meanwhile, and is
+#    still alone by right. The yes comes in three steps, each of which the next
+#    presupposes:
+#
+#    a. HANDOVER: the machine that was sent stands at count C, and whatever the
+#       primary does from there is log, with marks. No rights change.
+#    b. COMPLETE: the backup has a machine with the digest of the primary's at C.
+#       It replays the log, acknowledges marks, and has no right to go live.
+#    c. COMMIT: the primary is PAIRED from before it sends this, the backup is
+#       FOLLOWING from when it has this.
+#
+#    So whoever may go live is always somebody whom the primary knows of and
+#    must arbitrate against: the primary's duty begins before the backup's
+#    right. Up to the COMMIT a lost backup is no loss: it cannot have gone live,
+#    and the primary is alone as before, without asking the store. Behind it, a
+#    lost backup is arbitrated against whether or not the COMMIT has arrived: if
+#    it has not, the backup halts (READY, primary lost), and the primary wins.
+#
+#    Outputs leave at once up to the COMMIT. That breaks no rule: they were made
+#    at C or before, or their log and mark went ahead of the COMMIT on the same
+#    connection; a backup that has the COMMIT has those, too. What left before C
+#    and was perhaps not seen goes along (KEPT), because no replay from C makes it.
+#
+#    The pair needs no generation of its own. A generation ends with the first
+#    pair that breaks up in it (3), so the primary says at most one yes in each,
+#    and at most two replicas ever ask for G + 1. Backups of earlier generations
+#    may still be waiting for the store: they ask for one that is long given
+#    away, and lose. A backup that was lost before its COMMIT asks for none.
 #
 # The tables say which triggers exist in which state; a trigger that is not in
 # the table is a bug of ours and raises. What the protocol objects decide
@@ -66,6 +97,8 @@ class PrimaryState(StrEnum):
     """Lost its backup and asks for the right to run alone; outputs are held."""
     SOLO = "solo"
     """Runs alone by right; outputs leave at once."""
+    PROTECTING = "protecting"
+    """Runs alone by right, and sends its state to a new backup meanwhile."""
     ENDED = "ended"
     """The guest ended, or somebody stopped it."""
     HALTED = "halted"
@@ -78,6 +111,7 @@ class PrimaryTrigger(StrEnum):
     WON = "won"
     LOST = "lost"
     RUN_ALONE = "run alone"
+    STATE_WANTED = "state wanted"
     BACKUP_JOINED = "backup joined"
     BACKUP_LOST = "backup lost"
     FENCED = "fenced"
@@ -90,6 +124,10 @@ class BackupState(StrEnum):
 
     JOINING = "joining"
     """Has greeted the primary and has no consent yet; may not go live."""
+    RECEIVING = "receiving"
+    """Is being sent a machine; may not go live."""
+    READY = "ready"
+    """Has the machine and replays the primary's log; may not go live before it is told so."""
     FOLLOWING = "following"
     """Replays the primary's log up to the newest mark."""
     CATCHING_UP = "catching up"
@@ -110,6 +148,9 @@ class BackupTrigger(StrEnum):
     """What changes a backup's state."""
 
     ACCEPTED = "accepted"
+    STATE_COMES = "state comes"
+    COMPLETE = "complete"
+    COMMITTED = "committed"
     REFUSED = "refused"
     PRIMARY_LOST = "primary lost"
     CAUGHT_UP = "caught up"
@@ -175,6 +216,7 @@ PRIMARY: Transitions[PrimaryState, PrimaryTrigger] = {
     _P.AWAITING: {
         _PT.BACKUP_JOINED: _P.PAIRED,
         _PT.RUN_ALONE: _P.SOLO,
+        _PT.STATE_WANTED: _P.PROTECTING,
         _PT.FENCED: _P.HALTED,
         _PT.STOPPED: _P.ENDED,
     },
@@ -193,6 +235,14 @@ PRIMARY: Transitions[PrimaryState, PrimaryTrigger] = {
     },
     _P.SOLO: {
         _PT.BACKUP_JOINED: _P.PAIRED,
+        _PT.STATE_WANTED: _P.PROTECTING,
+        _PT.FENCED: _P.HALTED,
+        _PT.FINISHED: _P.ENDED,
+        _PT.STOPPED: _P.ENDED,
+    },
+    _P.PROTECTING: {
+        _PT.BACKUP_JOINED: _P.PAIRED,
+        _PT.BACKUP_LOST: _P.SOLO,
         _PT.FENCED: _P.HALTED,
         _PT.FINISHED: _P.ENDED,
         _PT.STOPPED: _P.ENDED,
@@ -205,7 +255,22 @@ _B, _BT = BackupState, BackupTrigger
 BACKUP: Transitions[BackupState, BackupTrigger] = {
     _B.JOINING: {
         _BT.ACCEPTED: _B.FOLLOWING,
+        _BT.STATE_COMES: _B.RECEIVING,
         _BT.REFUSED: _B.HALTED,
+        _BT.STOPPED: _B.ENDED,
+    },
+    _B.RECEIVING: {
+        _BT.COMPLETE: _B.READY,
+        _BT.PRIMARY_LOST: _B.HALTED,
+        _BT.GOODBYE: _B.ENDED,
+        _BT.DIVERGED: _B.HALTED,
+        _BT.STOPPED: _B.ENDED,
+    },
+    _B.READY: {
+        _BT.COMMITTED: _B.FOLLOWING,
+        _BT.PRIMARY_LOST: _B.HALTED,
+        _BT.GOODBYE: _B.ENDING,
+        _BT.DIVERGED: _B.HALTED,
         _BT.STOPPED: _B.ENDED,
     },
     _B.FOLLOWING: {

@@ -64,6 +64,12 @@ class OutputStream:
         """Whether the guest must wait for the endpoint."""
         return self.wanted and len(self._data) >= self._limit_bytes
 
+    def begin(self, start: StreamOffset) -> None:
+        """Let an empty stream begin at `start`: what came before is nobody's any more."""
+        if self._data or self.start:
+            raise ValueError(f"output from {start} in a stream that has begun")
+        self.start = self.released = start
+
     def produce(self, count: InstructionCount, position: LogPosition, data: bytes) -> None:
         """Add output made at `count` with all causes in the log before `position`."""
         start = self.produced
@@ -132,6 +138,10 @@ class InputStream:
             raise ProtocolError(f"more than {self._limit_bytes} bytes of input unconsumed")
         self.accepted = StreamOffset(self.accepted + len(fresh))
         return fresh
+
+    def begin(self, start: StreamOffset) -> None:
+        """Let the stream begin at `start`: the machine has taken everything before."""
+        self.accepted = self.consumed = self.safe = start
 
     def consume(self, offset: StreamOffset, count: InstructionCount, position: LogPosition) -> None:
         """Note that the machine has taken everything before `offset`, and where in the run."""

@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `NodeConfig` to a node's standard input, perhaps a
-`Stop` later; the end of that stream tells the node that it is alone, and it
+The supervisor writes a `Launch` to a node's standard input, perhaps a `Stop`
+later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -11,27 +11,46 @@ from typing import TypeVar
 import msgspec
 
 from ftvm.errors import ProtocolError
+from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
+from ftvm.runtime.report import Flow, Protection
 
 
-class NodeConfig(msgspec.Struct, frozen=True, tag="config"):
-    """What a node is to be. Descriptors are listening sockets that it inherits."""
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node is to be.
+
+    ``role`` is primary, backup (from the boot on) or recruit: a backup that is
+    sent its machine, and needs no image for that; nor a ``run``, if it is to
+    join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
+    node, so its guest waits neither for a first backup nor for a console.
+    ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
+    of each role is meant, primary being what a backup may become.
+    """
 
     name: str
     role: str
-    solo: bool
-    run: str
-    image_path: str
-    image_name: str
-    append: str
-    initrd_path: str | None
-    modules: tuple[str, ...]
-    memory_bytes: int
-    epoch_s: int
     store_url: str
-    console_descriptor: int
-    logging_descriptor: int
-    logging_port: int
-    crashes: tuple[str, ...]
+    solo: bool = False
+    hosted: bool = False
+    run: str = ""
+    image_path: str = ""
+    image_name: str = ""
+    append: str = ""
+    initrd_path: str | None = None
+    modules: tuple[str, ...] = ()
+    memory_bytes: int = 0
+    epoch_s: int = 0
+    join_host: str = ""
+    join_port: int = 0
+    crashes: tuple[str, ...] = ()
+    failure_timeout_ns: int = FAILURE_TIMEOUT_NS
+    lag_bound_ns: int = LAG_BOUND_NS
+
+
+class Launch(msgspec.Struct, frozen=True, tag="launch"):
+    """A node for a process of its own, which inherits the listening socket."""
+
+    node: NodeConfig
+    listen_descriptor: int
     key: str
     """The run's secret in hexadecimal: here because other users can see argv, and children
     of a process its environment."""
@@ -53,6 +72,42 @@ class Paired(msgspec.Struct, frozen=True, tag="paired"):
     count: int
 
 
+class Protected(msgspec.Struct, frozen=True, tag="protected"):
+    """This primary has sent its state to the backup `node`, which is complete: what it took."""
+
+    node: str
+    generation: int
+    count: int
+    bytes: int
+    rounds: int
+    pages: int
+    pause_ns: int
+    transfer_ns: int
+    total_ns: int
+
+    def report(self) -> Protection:
+        """Return the same for the report of the run."""
+        return Protection(
+            generation=self.generation,
+            backup=self.node,
+            instruction=self.count,
+            rounds=self.rounds,
+            pages=self.pages,
+            bytes=self.bytes,
+            pause_ns=self.pause_ns,
+            transfer_ns=self.transfer_ns,
+            total_ns=self.total_ns,
+        )
+
+
+class Unprotected(msgspec.Struct, frozen=True, tag="unprotected"):
+    """A transfer to a new backup came to nothing."""
+
+    node: str
+    cause: str
+    detail: str
+
+
 class PeerGone(msgspec.Struct, frozen=True, tag="peer gone"):
     """The other replica is lost."""
 
@@ -60,6 +115,12 @@ class PeerGone(msgspec.Struct, frozen=True, tag="peer gone"):
     detail: str
     count: int
     at_ns: int
+
+
+class Waits(msgspec.Struct, frozen=True, tag="waits"):
+    """A host that wants to join waits, and why."""
+
+    why: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -101,6 +162,7 @@ class Totals(msgspec.Struct, frozen=True, tag="totals"):
     held_bytes_max: int
     digests: int
     digest: str
+    flow: Flow
 
 
 class Over(msgspec.Struct, frozen=True, tag="over"):
@@ -110,8 +172,20 @@ class Over(msgspec.Struct, frozen=True, tag="over"):
     detail: str
 
 
-Told = Ready | Paired | PeerGone | Refused | WentLive | WentAlone | Totals | Over
-ToNode = NodeConfig | Stop
+Told = (
+    Ready
+    | Paired
+    | Protected
+    | Unprotected
+    | PeerGone
+    | Waits
+    | Refused
+    | WentLive
+    | WentAlone
+    | Totals
+    | Over
+)
+ToNode = Launch | Stop
 T = TypeVar("T")
 
 

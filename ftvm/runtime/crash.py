@@ -6,19 +6,23 @@ A crash point is written ``ROLE@KIND:VALUE``, for example::
     primary@output:3              when the third byte of console output is made
     backup@entry:17               when the 17th log entry is made, or taken over
     primary@time:2s               2 s after the guest began to run, also 500ms
+    backup@state:5                when the fifth piece of the guest's state is sent, or taken
 
-Outputs and log entries are counted from 1, so number 0 never comes and is
-refused; instruction 0 is the machine before its first instruction.
+Outputs, log entries and pieces are counted from 1, so number 0 never comes and
+is refused; instruction 0 is the machine before its first instruction. The first
+point of a role is for the first replica in it, the second for the next, and so on.
 """
 
+import os
 import re
+import signal
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ftvm.errors import UsageError
 
 Role = Literal["primary", "backup"]
-Kind = Literal["instruction", "output", "entry", "time"]
+Kind = Literal["instruction", "output", "entry", "time", "state"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -31,8 +35,8 @@ _TIME = re.compile(r"([0-9]{1,9})(ms|s)", re.ASCII)
 
 @dataclass(frozen=True)
 class CrashPoint:
-    """Kill `role` at `value`: an instruction count, a number of an output or log
-    entry (from 1), or host time since the guest began to run in ns, as `kind` says.
+    """Kill `role` at `value`: an instruction count, a number of an output, log entry
+    or piece of state (from 1), or host time since the guest began to run in ns, as `kind` says.
     """
 
     role: Role
@@ -44,6 +48,11 @@ class CrashPoint:
         if self.kind != "time":
             return f"{self.role}@{self.kind}:{self.value}"
         return f"{self.role}@time:{self.value // _NS_OF_UNIT['ms']}ms"
+
+
+def die() -> None:
+    """Be killed, as by `kill -9`."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def parse_crash_point(text: str) -> CrashPoint:
@@ -58,7 +67,8 @@ def parse_crash_point(text: str) -> CrashPoint:
     kind = next((kind for kind in KINDS if kind == kind_text), None)
     if kind is None:
         raise UsageError(
-            f"crash point {text!r} is at {kind_text!r}: give instruction, output, entry or time"
+            f"crash point {text!r} is at {kind_text!r}: give instruction, output, entry, time"
+            " or state"
         )
     return CrashPoint(role, kind, _parse_value(text, kind, value_text))
 

@@ -5,18 +5,13 @@ and says what the guest's end means.
 """
 
 import enum
-import os
-import signal
 import time
-from collections.abc import Callable
-from pathlib import Path
 
-from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
+from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.machine.boot.image import BootFiles, plan_boot
-from ftvm.machine.boot.plan import Module
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
-from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.crash import CrashPoint, die
 from ftvm.units import InstructionCount, Nanoseconds
 
 CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
@@ -33,6 +28,11 @@ class End(enum.IntEnum):
     TRIPLE_FAULT = 2
     RESET = 3
 
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return self.name.lower().replace("_", " ")
+
 
 def pack_end(end: End, value: int) -> int:
     """Return the status that tells both, for the wire."""
@@ -44,51 +44,29 @@ def unpack_end(status: int) -> tuple[End, int]:
     return End(status >> 8), status & 0xFF
 
 
-def read_image(path: Path) -> bytes:
-    """Read an image; HostError says what the host has against it."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror}") from None
-
-
 def now_ns() -> Nanoseconds:
     """Return the host's monotonic time, that all processes of a host share."""
     return Nanoseconds(time.monotonic_ns())
 
 
-def read_boot_files(
-    image_path: Path,
-    name: str,
-    append: str,
-    initrd_path: Path | None,
-    modules: tuple[str, ...],
-    read: Callable[[Path], bytes] = read_image,
-) -> BootFiles:
-    """Read all that a machine boots from; `read` raises what is wrong with a file."""
-    return BootFiles(
-        name=name,
-        image=read(image_path),
-        command_line=append,
-        initrd=None if initrd_path is None else read(initrd_path),
-        modules=[_read_module(text, read) for text in modules],
-    )
-
-
-def _read_module(text: str, read: Callable[[Path], bytes]) -> Module:
-    path = text.split(" ")[0]
-    return Module(path, text, read(Path(path)))
+def boot(files: BootFiles, config: MachineConfig) -> Machine:
+    """Return a machine with an image in it; ImageError says why it cannot be booted."""
+    machine = Machine(config)
+    machine.boot(plan_boot(files, config.memory_bytes))
+    return machine
 
 
 class Guest:
-    """A machine with an image in it."""
+    """A machine that runs; a readable descriptor `wake` ends its runs early.
 
-    def __init__(self, files: BootFiles, config: MachineConfig, wake: int) -> None:
-        self.machine = Machine(config)
-        self.machine.boot(plan_boot(files, config.memory_bytes))
+    ``output_bytes`` is what it has put out since its boot.
+    """
+
+    def __init__(self, machine: Machine, wake: int, output_bytes: int = 0) -> None:
+        self.machine = machine
         self.machine.cpu.set_wake(wake)
         self.end: tuple[End, int] | None = None
-        self.output_bytes = 0
+        self.output_bytes = output_bytes
         self._crash: CrashPoint | None = None
         self._began_ns: Nanoseconds | None = None
         self._halted = False
@@ -126,9 +104,9 @@ class Guest:
             "output": self.output_bytes,
             "entry": self.machine.cpu.log_entries,
             "time": now_ns() - (self._began_ns or now_ns()),
-        }[crash.kind]
+        }.get(crash.kind, -1)
         if reached >= crash.value:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
 
     # --- running ---
 

@@ -1,25 +1,21 @@
-"""One replica: a process with a guest, a protocol object and its connections.
+"""One replica: a guest, a protocol object and its connections.
 
-`python -m ftvm.runtime.node` reads a `NodeConfig` from standard input. The
-loop hands the protocol what happened, acts on what it asks for, and runs the
-guest as far as it allows; all on one thread. While the guest runs, a readable
-socket ends the run within a few slices.
+Whoever starts it gives it a transport with a listener, and is told what becomes
+of it: node_process.py under a supervisor, host.py on a host of its own. The loop
+hands the protocol what happened, acts on what it asks for, and runs the guest as
+far as it allows; all on one thread. While the guest runs, a readable socket ends
+the run within a few slices.
 """
 
-import hashlib
-import os
-import signal
-import socket
-import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
-from ftvm import __version__
-from ftvm.errors import DivergenceError, FtvmError
+from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.cpu import FOREVER
-from ftvm.machine.machine import CONSOLE, MachineConfig
-from ftvm.machine.plain import encode_plain
+from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
+from ftvm.replication.arbitration import Unreachable
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
@@ -28,25 +24,37 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    FeedState,
     GenerationWon,
     GoLive,
     Halt,
     InputArrived,
+    Link,
     PeerJoined,
     PeerLost,
+    ProtectionFailed,
     Send,
+    StateGiven,
+    StateWanted,
 )
-from ftvm.replication.messages import Channel
+from ftvm.replication.framing import Kind
+from ftvm.replication.messages import Channel, Reason
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.replication.settings import Identity, Settings
+from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
-from ftvm.runtime import control, security
-from ftvm.runtime.crash import parse_crash_point
-from ftvm.runtime.guest import Guest, now_ns, pack_end, read_boot_files
-from ftvm.runtime.refusals import RefusalLog
+from ftvm.runtime import control
+from ftvm.runtime.boot_files import read_boot_files
+from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.guest import Guest, boot, now_ns, pack_end
+from ftvm.runtime.identity import identity_of
+from ftvm.runtime.protection import Protector, Recruit
+from ftvm.runtime.report import flow_of
+from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
-from ftvm.runtime.store_url import open_store
-from ftvm.runtime.transport import Accepted, Received, Refused, Transport
+from ftvm.runtime.store_url import parse_store_url
+from ftvm.runtime.transport import Closed, Received, Transport
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 MARK_INTERVAL_NS = Nanoseconds(2_000_000)
@@ -55,141 +63,158 @@ MARK_INTERVAL_NS = Nanoseconds(2_000_000)
 CONSOLE_CHANNEL = Channel(CONSOLE)
 
 
-def identity_of(config: control.NodeConfig, files: BootFiles, machine: MachineConfig) -> Identity:
-    """Return what the node's greeting says of it."""
-    content = hashlib.blake2b(digest_size=32)
-    parts = [files.image, files.name.encode(), files.command_line.encode()]
-    if files.initrd is not None:
-        parts.append(files.initrd)
-    for module in files.modules:
-        parts += [module.string.encode(), module.data]
-    for part in parts:
-        content.update(len(part).to_bytes(8, "little") + part)
-    return Identity(
-        node=config.name,
-        run=bytes.fromhex(config.run),
-        image=content.digest(),
-        config=hashlib.blake2b(encode_plain(machine), digest_size=32).digest(),
-        engine=f"ftvm {__version__}, unicorn 2.1.4",
-    )
-
-
 class Node:
     """A replica from its start to its end."""
 
-    def __init__(self, config: control.NodeConfig) -> None:
+    def __init__(
+        self,
+        config: control.NodeConfig,
+        transport: Transport,
+        store_asker: StoreAsker,
+        tell: Callable[[control.Told], None],
+    ) -> None:
         self.config = config
-        self._transport = Transport(security.from_key(bytes.fromhex(config.key)))
-        self._refusals = RefusalLog()
-        machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        files = read_boot_files(
-            Path(config.image_path),
-            config.image_name,
-            config.append,
-            None if config.initrd_path is None else Path(config.initrd_path),
-            config.modules,
-        )
-        self._guest = Guest(files, machine, self._transport.descriptor)
-        identity = identity_of(config, files, machine)
-        self._store = StoreAsker(open_store(config.store_url, identity.run))
-        self._settings = Settings()
-        self._protocol: PrimaryProtocol | BackupProtocol
-        if config.role == "primary":
-            self._protocol = PrimaryProtocol(identity, self._settings)
-            self._guest.machine.record()
-        else:
-            self._protocol = BackupProtocol(identity, self._settings)
-            self._guest.machine.replay()
+        self._transport = transport
+        self._store_asker = store_asker
+        self._store_url = parse_store_url(config.store_url)
+        self._tell = tell
         self._crashes = [parse_crash_point(text) for text in config.crashes]
-        self._arm("primary" if config.role == "primary" else "backup", 0)
+        machine = MachineConfig(config.memory_bytes, config.epoch_s)
+        files = None if config.role == "recruit" else _boot_files(config)
+        identity = identity_of(config, files, machine)
+        self._settings = settings_for(
+            Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
+        )
+        self._entrance = Entrance(
+            transport, self._settings, self.status, lambda line: tell(control.Refused(line))
+        )
+        self._status = StatusKeeper(config.name, config.image_name, config.solo)
+        self._protocol: PrimaryProtocol | BackupProtocol
+        self._held_guest: Guest | None = None
+        self._protector: Protector | None = None
+        self._recruit = Recruit(self._crash_of("backup"))
+        if files is None:
+            self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
+        else:
+            booted = boot(files, machine)
+            if config.role == "primary":
+                self._protocol = PrimaryProtocol(identity, self._settings)
+                booted.record()
+            else:
+                self._protocol = BackupProtocol(identity, self._settings)
+                booted.replay()
+            self._hold(booted, 0, config.role)
         self._inputs: deque[InputArrived] = deque()
         self._log = bytearray()
         self._fed = 0
         self._lost_ns = self._drained_ns = Nanoseconds(0)
         self._held_max = 0
+        self._rests_until = Nanoseconds(0)
         self._ended_told = False
-        self._has_console = False
+        self._has_console = config.hosted
+        self._leaving: str | None = None
+        self._live_generation = 0
         self._over: control.Over | None = None
+        self.parting: Reason | None = None
+        """Why it ended in good order, once it has."""
 
-    def _arm(self, role: str, index: int) -> None:
-        crashes = [crash for crash in self._crashes if crash.role == role]
-        crash = crashes[index] if index < len(crashes) else None
-        self._guest.arm(crash)
+    def _crash_of(self, role: str) -> CrashPoint | None:
+        return next((crash for crash in self._crashes if crash.role == role), None)
+
+    def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
+        self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
+        self._held_guest.arm(self._crash_of(role))
+
+    @property
+    def _guest(self) -> Guest:
+        assert self._held_guest is not None  # nothing runs before there is something to run
+        return self._held_guest
 
     # --- the loop ---
 
-    def run(self) -> None:
-        """Be a replica until the protocol says that it is over."""
-        self._listen()
+    def run(self) -> control.Over:
+        """Be a replica until the protocol says that it is over, and how."""
+        self._transport.watch(self._store_asker.descriptor, self._store_answered)
         self._tell(control.Ready())
         if isinstance(self._protocol, PrimaryProtocol):
             self._protocol.start()
         else:
-            link = self._transport.connect("127.0.0.1", self.config.logging_port)
+            link = self._transport.connect(self.config.join_host, self.config.join_port)
             self._protocol.peer_connected(link, now_ns())
         self._act()
         while self._over is None:
             self._hear()
             self._protocol.tick(now_ns())
             self._act()
-            if self._over is None and self._sleep_ns() == 0:
+            if self._over is None and self._guest_due():
                 self._run_guest()
                 self._act()
-        self._tell(self._totals())
+            if self._over is None and self._can_pump():
+                self._pump()
+        if self._held_guest is not None:
+            self._tell(self._totals())
         self._tell(self._over)
         self._farewell()
-
-    def _listen(self) -> None:
-        self._accept("console", self.config.console_descriptor)
-        self._transport.watch(sys.stdin.fileno(), self._commanded)
-        self._transport.watch(self._store.descriptor, self._store_answered)
-
-    def _accept(self, name: str, descriptor: int) -> None:
-        self._transport.accept_from(socket.socket(fileno=descriptor), name)
+        self._transport.unwatch(self._store_asker.descriptor)
+        return self._over
 
     def _hear(self) -> None:
         now = now_ns()
         for happening in self._transport.poll(Nanoseconds(self._sleep_ns())):
-            if isinstance(happening, Received):
-                self._protocol.receive(happening.link, happening.data, now)
-            elif isinstance(happening, Refused):
-                self._refused(happening)
-            elif not isinstance(happening, Accepted):
-                self._protocol.closed(happening.link)
-            elif happening.listener == "console":
-                self._protocol.console_connected(happening.link, now)
-            elif isinstance(self._protocol, PrimaryProtocol):
-                self._protocol.peer_connected(happening.link, now)
-            else:
-                self._transport.close(happening.link)
+            match self._entrance.take(happening, now):
+                case Admitted(link, kind):
+                    self._admit(link, kind, now)
+                case Received(link, data):
+                    self._protocol.receive(link, data, now)
+                case Closed(link):
+                    self._protocol.closed(link)
             self._act()
+        self._entrance.tick(now)
+        self._status.note(self._protocol, now)
 
-    def _refused(self, refused: Refused) -> None:
-        if (line := self._refusals.admit(refused.text, now_ns())) is not None:
-            self._tell(control.Refused(line))
+    def _admit(self, link: Link, kind: Kind, now: Nanoseconds) -> None:
+        """Give a connection to the protocol, once that takes it."""
+        protocol = self._protocol
+        if kind is Kind.CONSOLE:
+            protocol.console_connected(link, now)
+        elif isinstance(protocol, BackupProtocol):
+            self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
+            return
+        else:
+            protocol.peer_connected(link, now)
+        protocol.receive(link, self._entrance.let_in(link), now)
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
-        moments = [
-            moment
-            for moment in (
-                self._protocol.deadline(),
-                self._guest_moment(),
-                self._guest.crash_deadline(),
-            )
-            if moment is not None
-        ]
+        if self._can_pump():
+            return 0
+        times = [
+            self._protocol.deadline(), self._entrance.deadline(),
+            self._guest_moment(), self._crash_moment(),
+        ]  # fmt: skip
+        moments = [moment for moment in times if moment is not None]
         forever = 3_600_000_000_000
         return max(0, min(min(moments, default=now_ns() + forever) - now_ns(), forever))
+
+    def _guest_due(self) -> bool:
+        times = (self._guest_moment(), self._crash_moment())
+        return any(moment is not None and moment <= now_ns() for moment in times)
+
+    def _crash_moment(self) -> Nanoseconds | None:
+        return None if self._held_guest is None else self._held_guest.crash_deadline()
 
     def _guest_moment(self) -> Nanoseconds | None:
         if isinstance(self._protocol, BackupProtocol):
             return Nanoseconds(0) if self._protocol.runnable else None
         if not (self._protocol.runnable and self._has_console):
             return None  # without a console to tell, a guest's end would be lost
+        wake_at = self._guest.wake_at()
         if self._inputs and self._guest.wants_input:
-            return Nanoseconds(0)
-        return self._guest.wake_at()
+            wake_at = Nanoseconds(0)
+        if wake_at is None:
+            return None
+        turn_at = Nanoseconds(0) if self._protector is None else self._protector.turn_at
+        return max(wake_at, turn_at, self._rests_until)
 
     # --- the guest ---
 
@@ -204,9 +229,10 @@ class Node:
         while self._inputs and guest.wants_input:
             self._give_input(protocol, self._inputs.popleft())
         limit = protocol.run_limit
+        turn = FOREVER if self._protector is None else self._protector.begin_turn()
         deadline = Nanoseconds(now + MARK_INTERVAL_NS)
-        outputs = guest.run(FOREVER if limit is None else limit, deadline)
-        now = now_ns()
+        outputs = guest.run(turn if limit is None else min(limit, turn), deadline)
+        begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
         protocol.log_produced(guest.machine.cpu.log_take())
@@ -215,6 +241,7 @@ class Node:
         count = guest.machine.count
         if guest.end is None:
             protocol.executed(count, now)
+            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
         elif not self._ended_told:
             self._ended_told = True
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
@@ -250,6 +277,54 @@ class Node:
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
         protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
 
+    # --- the guest's state, for a new backup ---
+
+    def _can_pump(self) -> bool:
+        protocol = self._protocol
+        waits = self._protector is not None and isinstance(protocol, PrimaryProtocol)
+        return waits and protocol.state_room > 0  # type: ignore[union-attr]
+
+    def _pump(self) -> None:
+        protocol, protector = self._protocol, self._protector
+        assert isinstance(protocol, PrimaryProtocol)
+        assert protector is not None
+        was_last = protector.pump(protocol)
+        self._act()
+        if was_last:
+            protector.sent()
+
+    def _joined(self, generation: int) -> None:
+        if self._protector is not None:
+            self._tell(self._protector.report(generation))
+            self._protector = None
+        self._tell(control.Paired(self._guest.machine.count))
+        if self._leaving is not None:
+            self.leave(self._leaving)
+
+    def _failed(self, failure: ProtectionFailed) -> None:
+        assert self._protector is not None
+        if self._guest.end is None:  # else nobody needs a backup any more
+            self._tell(self._protector.failure(failure.cause.value, failure.detail))
+        self._protector = None
+        if self._leaving is not None:
+            self._protocol.stop(self._leaving)
+
+    def _feed_state(self, protocol: BackupProtocol, piece: bytes) -> None:
+        try:
+            self._recruit.feed(piece)
+        except StateError as error:
+            protocol.diverged(protocol.count, str(error))
+
+    def _take_machine(self, protocol: BackupProtocol, given: StateGiven) -> None:
+        try:
+            machine = self._recruit.complete(given)
+        except StateError as error:
+            protocol.diverged(given.count, str(error))
+            return
+        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], "backup")
+        self._fed = given.position
+        protocol.state_complete(machine.state_digest())
+
     # --- what the protocol asks for ---
 
     def _act(self) -> None:
@@ -264,25 +339,38 @@ class Node:
                 self._transport.close(link)
             case FeedLog(_, data):
                 self._log += data
-            case ConsoleAttached():
-                self._has_console = True
+            case ConsoleAttached(_, node):
+                self._has_console, self._status.console = True, node
             case InputArrived():
                 self._take_input(event)
             case AskStore(expected, owner):
                 self._drained_ns = now_ns()
-                self._store.ask(expected, owner)
+                store = self._store_url.open(self._protocol.console.run)
+                self._store_asker.ask(store, expected, owner)
             case GenerationWon():
                 self._won(event)
             case GoLive():
                 self._go_live(event)
-            case PeerJoined():
-                self._tell(control.Paired(self._guest.machine.count))
+            case StateWanted(_, node):
+                self._status.peer = node
+                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+            case ProtectionFailed():
+                self._failed(event)
+            case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
+                self._feed_state(self._protocol, piece)
+            case StateGiven() if isinstance(self._protocol, BackupProtocol):
+                self._take_machine(self._protocol, event)
+            case PeerJoined(_, node, generation):
+                self._status.joined(node)
+                self._joined(generation)
             case PeerLost(cause, detail, count):
                 self._lost_ns = now_ns()
+                self._status.lost(event)
                 self._tell(control.PeerGone(cause.value, detail, count, self._lost_ns))
             case Halt(cause, detail):
                 self._over = control.Over(cause.value, detail)
-            case Ended():
+            case Ended(reason, _):
+                self.parting = reason
                 self._over = control.Over("", "")
 
     def _take_input(self, arrived: InputArrived) -> None:
@@ -293,18 +381,18 @@ class Node:
             self._inputs.append(InputArrived(arrived.channel, offset, data))
 
     def _store_answered(self) -> None:
-        self._protocol.store_answered(self._store.answer(), now_ns())
+        outcome = self._store_asker.answer()
+        if isinstance(outcome, Unreachable):
+            self._tell(control.Waits(outcome.detail))
+        self._protocol.store_answered(outcome, now_ns())
         self._act()
 
     def _won(self, won: GenerationWon) -> None:
         protocol = self._protocol
         assert isinstance(protocol, PrimaryProtocol)
-        if won.generation == 1 and self.config.logging_descriptor >= 0:
-            # Before, a backup would be refused; so long it waits in the listener's queue.
-            self._accept("logging", self.config.logging_descriptor)
-        if self.config.solo and protocol.state is PrimaryState.AWAITING:
+        if protocol.state is PrimaryState.AWAITING and (self.config.solo or self.config.hosted):
             protocol.run_alone()
-        if self._lost_ns and self.config.role == "primary":
+        if self._lost_ns and won.generation != self._live_generation:
             self._tell(
                 control.WentAlone(
                     won.generation, self._guest.machine.count, self._lost_ns, now_ns()
@@ -318,8 +406,9 @@ class Node:
         entries = cpu.log_entries
         held_bytes = self._protocol.unconfirmed_bytes
         self._guest.go_live()
+        self._live_generation = event.generation
         self._protocol = self._protocol.promote()
-        self._arm("primary", event.generation - 1)
+        self._guest.arm(self._crash_of("primary"))
         self._tell(
             control.WentLive(
                 generation=event.generation,
@@ -335,10 +424,38 @@ class Node:
             )
         )
 
-    # --- the supervisor ---
+    # --- whoever started it ---
 
-    def _tell(self, told: control.Told) -> None:
-        os.write(sys.stdout.fileno(), control.encode_line(told))
+    @property
+    def guest(self) -> Guest | None:
+        """The guest, if there is one here."""
+        return self._held_guest
+
+    def status(self) -> HostStatus:
+        """Say how this node is."""
+        return self._status.status(self._protocol, self._held_guest)
+
+    def stop(self, detail: str) -> None:
+        """End because the user wants it, and with a primary its backup."""
+        self._protocol.stop(detail)
+        self._act()
+
+    def leave(self, detail: str) -> bool:
+        """Leave the guest to the other half of the pair, or stop it if there is none.
+
+        False if that has to wait for a new backup that is on its way.
+        """
+        protocol = self._protocol
+        if isinstance(protocol, BackupProtocol):
+            protocol.stop(detail)
+        elif protocol.state is PrimaryState.PROTECTING:
+            self._leaving = detail
+            return False
+        else:
+            paired = protocol.state is PrimaryState.PAIRED
+            protocol.stop(detail, Reason.SWITCH_OVER if paired else Reason.USER_ACTION)
+        self._act()
+        return True
 
     def _totals(self) -> control.Totals:
         machine = self._guest.machine
@@ -347,16 +464,10 @@ class Node:
             log_bytes=self._protocol.position,
             log_entries=machine.cpu.log_entries,
             held_bytes_max=self._held_max,
+            flow=flow_of(self._protocol.flow.totals),
             digests=machine.links,
             digest=machine.state_digest().hex(),
         )
-
-    def _commanded(self) -> None:
-        line = os.read(sys.stdin.fileno(), 65536)
-        if not line:  # the supervisor is gone, and nobody is left to serve
-            os._exit(1)
-        stop = control.decode_line(line, control.Stop)
-        self._protocol.stop(stop.detail)
 
     def _farewell(self) -> None:
         """Let what was sent last go out, for as long as the other side takes it."""
@@ -372,23 +483,8 @@ def _behind(count: int) -> InstructionCount:
     return InstructionCount(count + 1)
 
 
-def main() -> int:
-    """Run a node as its supervisor says; returns the process's exit status."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to judge
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        byte = os.read(sys.stdin.fileno(), 1)
-        if not byte:
-            return 2
-        line += byte
-    try:
-        Node(control.decode_line(bytes(line), control.NodeConfig)).run()
-    except FtvmError as error:
-        over = control.Over("error", str(error))
-        os.write(sys.stdout.fileno(), control.encode_line(over))
-        return error.exit_status
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _boot_files(config: control.NodeConfig) -> BootFiles:
+    initrd_path = None if config.initrd_path is None else Path(config.initrd_path)
+    return read_boot_files(
+        Path(config.image_path), config.image_name, config.append, initrd_path, config.modules
+    )

@@ -9,7 +9,6 @@ import sys
 import time
 
 from ftvm.errors import HostError, ProtocolError
-from ftvm.replication.events import Link
 from ftvm.runtime import control
 
 _LINE_BYTES_MAX = 1 << 16
@@ -18,43 +17,46 @@ _LINE_BYTES_MAX = 1 << 16
 class Replica:
     """One node process and what it has told so far."""
 
-    def __init__(self, name: str, role: str) -> None:
+    def __init__(self, name: str, role: str, follows: str = "") -> None:
         self.name = name
+        self.follows = follows
+        """Name of the primary whose backup it is, or was when that died."""
         self.role = role
         """What it is now: a backup that goes live becomes the primary."""
-        self.link: Link | None = None
+        self.was_recruit = False
+        """Whether it began without a machine."""
+        self.crashes: tuple[str, ...] = ()
+        """At most one crash point for each role that it may come to have."""
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
-        self.console_port = 0
+        self.port = 0
+        """Where it listens, on loopback."""
         self._process: subprocess.Popen[bytes] | None = None
         self._heard = b""
 
-    def start(
-        self, config: control.NodeConfig, console: socket.socket, logging: socket.socket | None
-    ) -> None:
-        """Start the process; it inherits the listening sockets, which are closed here."""
-        sockets = [console] if logging is None else [console, logging]
-        self.console_port = console.getsockname()[1]
+    def start(self, config: control.NodeConfig, key: bytes, listener: socket.socket) -> None:
+        """Start the process; it inherits the listening socket, which is closed here."""
+        self.port = listener.getsockname()[1]
+        launch = control.Launch(config, listener.fileno(), key.hex())
         try:
             self._process = subprocess.Popen(
                 # -P: whatever lies in the working directory is not ours to import.
-                [sys.executable, "-P", "-m", "ftvm.runtime.node"],
+                [sys.executable, "-P", "-m", "ftvm.runtime.node_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=[s.fileno() for s in sockets],
+                pass_fds=[listener.fileno()],
                 # The terminal's signals are the supervisor's to judge, from the first moment.
                 process_group=0,
             )
         except OSError as error:
             raise HostError(f"cannot start a replica: {error.strerror}") from None
         finally:
-            for listener in sockets:
-                listener.close()
+            listener.close()
         os.set_blocking(self.stdout, False)
-        self._write(control.encode_line(config))
+        self._write(control.encode_line(launch))
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -110,6 +112,12 @@ class Replica:
         if status < 0:
             return f"killed by {signal.Signals(-status).name}"
         return f"exit status {status}"
+
+    def crash_of(self, status: str) -> str:
+        """Return the crash point that it died of, if that is how it ended; else nothing."""
+        if status != "killed by SIGKILL" or self.killed_ns:
+            return ""
+        return next((crash for crash in self.crashes if crash.startswith(f"{self.role}@")), "")
 
     def _write(self, line: bytes) -> None:
         assert self.process.stdin is not None

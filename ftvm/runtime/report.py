@@ -5,6 +5,8 @@ All times are ns of host time, all instructions are engine steps since reset.
 
 import msgspec
 
+from ftvm.replication.flow import FlowTotals
+
 
 class FailoverTimes(msgspec.Struct, frozen=True, kw_only=True):
     """The steps of a failover; `total_ns` is their sum, from death to console.
@@ -48,10 +50,38 @@ class BackupLoss(msgspec.Struct, frozen=True, kw_only=True):
     """A primary lost its backup and won the right to go on alone."""
 
     generation: int
+    backup: str
     cause: str
     detail: str
     instruction: int
     arbitrate_ns: int
+
+
+class Protection(msgspec.Struct, frozen=True, kw_only=True):
+    """A primary that was alone sent its state to a new backup, and was protected again.
+
+    ``instruction``: where the pair came about. ``bytes`` and ``pages`` were sent
+    in ``rounds`` while the guest ran, and what was left while it stood still for
+    ``pause_ns``. ``total_ns``: from the new backup's greeting to the pair.
+    """
+
+    generation: int
+    backup: str
+    instruction: int
+    rounds: int
+    pages: int
+    bytes: int
+    pause_ns: int
+    transfer_ns: int
+    total_ns: int
+
+
+class ProtectionFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A new backup was lost before it was one; the primary did not notice."""
+
+    backup: str
+    cause: str
+    detail: str
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +92,8 @@ class Death(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     status: str
     after_ns: int
+    crash: str
+    """The crash point that it died of; empty if of something else."""
 
 
 class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +102,28 @@ class LogTotals(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     bytes: int
     digests: int
+
+
+class Stall(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a guest had to wait for something, and for how long in all."""
+
+    times: int
+    ns: int
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pace of its backup has cost a guest, by the primary that lived to the end.
+
+    The farthest that the backup was behind; the part of its time, 0 to 1, that
+    the guest rested so that the backup could follow; and what it waited for,
+    by the name of the cause ("log full", "lag", "output full").
+    """
+
+    lag_instructions_max: int
+    lag_ns_max: int
+    slowed: float
+    slowed_ns: int
+    stalls: dict[str, Stall]
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +147,28 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     input_bytes: int
     held_bytes_max: int
     log: LogTotals
+    flow: Flow | None
     failovers: list[Failover]
     backup_losses: list[BackupLoss]
+    protections: list[Protection]
+    protection_failures: list[ProtectionFailure]
     deaths: list[Death]
     divergences: list[str]
     contradictions: list[str]
     wall_ns: int
+
+
+def flow_of(totals: FlowTotals) -> Flow:
+    """Return what a replica has counted, for a report."""
+    return Flow(
+        lag_instructions_max=totals.lag_count_max,
+        lag_ns_max=totals.lag_ns_max,
+        slowed=round(totals.slowed, 4),
+        slowed_ns=totals.slowed_ns,
+        stalls=stalls_of(totals),
+    )
+
+
+def stalls_of(totals: FlowTotals) -> dict[str, Stall]:
+    """Return what a replica's guest has waited for, by the name of the cause."""
+    return {why.value: Stall(times=one.times, ns=one.ns) for why, one in totals.stalls.items()}

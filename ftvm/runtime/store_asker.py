@@ -16,16 +16,15 @@ class StoreAsker:
     nothing else.
     """
 
-    def __init__(self, store: TestAndSet) -> None:
-        self._store = store
-        self._questions: queue.SimpleQueue[tuple[Generation, str]] = queue.SimpleQueue()
+    def __init__(self) -> None:
+        self._questions: queue.SimpleQueue[tuple[TestAndSet, Generation, str]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
-    def ask(self, expected: Generation, owner: str) -> None:
-        """Put the question `advance(expected, owner)` to the store."""
-        self._questions.put((expected, owner))
+    def ask(self, store: TestAndSet, expected: Generation, owner: str) -> None:
+        """Put the question `advance(expected, owner)` to a store."""
+        self._questions.put((store, expected, owner))
 
     def answer(self) -> Outcome:
         """Return the answer that made `descriptor` readable; raises what the store raised."""
@@ -37,9 +36,9 @@ class StoreAsker:
 
     def _serve(self) -> None:
         while True:
-            expected, owner = self._questions.get()
+            store, expected, owner = self._questions.get()
             try:
-                self._answers.put(self._store.advance(expected, owner))
+                self._answers.put(store.advance(expected, owner))
             except Exception as error:  # ends the node, not this thread alone
                 self._answers.put(error)
             os.eventfd_write(self.descriptor, 1)

@@ -1,6 +1,5 @@
 """Which store a text such as `etcd://10.0.0.7:2379` names."""
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,14 +7,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ftvm.errors import UsageError
-from ftvm.replication.arbitration import TestAndSet
+from ftvm.runtime.addresses import is_host
 from ftvm.runtime.etcd_store import PREFIX, EtcdStore
 from ftvm.runtime.stores import FileStore
 
 _FORMS = "give a directory, file:///DIRECTORY or etcd://HOST:PORT[/PREFIX]"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
-# RFC 1123 §2.1: labels of letters, digits and hyphens, 63 bytes each, 253 together.
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
 _PREFIX = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*", re.ASCII)
 
 
@@ -24,7 +21,7 @@ class StoreUrl:
     """A store that can be opened for any run."""
 
     text: str
-    open: Callable[[bytes], TestAndSet]
+    open: Callable[[bytes], FileStore | EtcdStore]
     """Return the store for the run with this id (16 bytes); touches neither disk nor network."""
 
 
@@ -48,19 +45,6 @@ def parse_store_url(text: str) -> StoreUrl:
             raise UsageError(f"store {text}: {_FORMS}")
         return StoreUrl(text, lambda run: FileStore(path, run))
     prefix = parts.path.strip("/") or PREFIX
-    if parts.scheme != "etcd" or not _is_host(host) or not port or not _PREFIX.fullmatch(prefix):
+    if parts.scheme != "etcd" or not is_host(host) or not port or not _PREFIX.fullmatch(prefix):
         raise UsageError(f"store {text}: {_FORMS}")
     return StoreUrl(text, lambda run: EtcdStore(host, port, run, prefix))
-
-
-def open_store(text: str, run: bytes) -> TestAndSet:
-    """Return the store that `text` names, for the run with the id `run`; UsageError if none."""
-    return parse_store_url(text).open(run)
-
-
-def _is_host(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return _HOST_NAME.fullmatch(text) is not None
-    return True

@@ -3,21 +3,20 @@
 The supervisor holds the console endpoint, which makes output and input exactly
 once over any failover. It takes no part in the protocol between the replicas:
 they find out about each other's death by themselves, and arbitrate by the store.
+When a primary is alone, the supervisor starts a new backup for it.
 
 Whoever uses it calls `poll` in a loop, gives input by `write` as far as `room`
 goes, gets output by the callback, and asks `finished` and `report`.
 """
 
 import secrets
-import socket
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftvm.errors import HostError, LostGuestError, UsageError
+from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -27,9 +26,12 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
+from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS, settings_for
 from ftvm.runtime import control, security
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.crash import CrashPoint
-from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.guest import now_ns, unpack_end
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
@@ -38,19 +40,17 @@ from ftvm.runtime.report import (
     Failover,
     FailoverTimes,
     LogTotals,
+    Protection,
+    ProtectionFailure,
     RunReport,
 )
-from ftvm.runtime.transport import Received, Refused, Transport, listen
+from ftvm.runtime.run_directory import make_directory
+from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
-_END_NAMES = {
-    End.EXIT: "exit",
-    End.HALT: "halt",
-    End.TRIPLE_FAULT: "triple fault",
-    End.RESET: "reset",
-}
 _PARTING_NS = 5_000_000_000
-_STORE_BYTES = 1 << 16
+_RECRUITS_MAX = 5
+"""New backups in a row that may fail before the guest is left unprotected."""
 _REFUSALS_MAX = 100
 
 
@@ -68,6 +68,10 @@ class RunSpec:
     initrd_path: Path | None = None
     modules: tuple[str, ...] = ()
     """For a Multiboot kernel: each a path, perhaps with a space and arguments behind it."""
+    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
+    """Silence after which a replica counts as lost."""
+    lag_bound_ns: Nanoseconds = LAG_BOUND_NS
+    """How long the backup may be behind."""
     store_url: str | None = None
     """Where the replicas arbitrate; None for a directory of the run's own."""
 
@@ -79,10 +83,12 @@ class Supervisor:
         self._spec = spec
         self._output = output
         self._run = secrets.token_bytes(16)
-        self._endpoint = ConsoleEndpoint("console", self._run)
+        settings = settings_for(spec.failure_timeout_ns, spec.lag_bound_ns)
+        self._endpoint = ConsoleEndpoint("console", self._run, settings=settings)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
-        self._directory = _make_directory()
+        self._dialer = Dialer(self.transport, ())
+        self._directory = make_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
@@ -100,11 +106,21 @@ class Supervisor:
         self._live_names: list[str] = []
         self._attached_ns: dict[int, int] = {}
         self._backup_losses: list[BackupLoss] = []
+        self._protections: list[Protection] = []
+        self._protection_failures: list[ProtectionFailure] = []
+        self._backup_of: dict[str, str] = {}
+        """The newest backup of each primary, by their names."""
+        self._alone: Replica | None = None
+        """The primary that has no backup, if the guest runs alone."""
+        self._recruit: Replica | None = None
+        """The new backup that is on its way."""
+        self._recruits_failed = 0
         self._deaths: list[Death] = []
         self._divergences: list[str] = []
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
-        """What is to be told of strangers; whoever tells it takes it out."""
+        """What is to be told, mostly of strangers; whoever tells it takes it out."""
+        self._waits_for = ""
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -120,18 +136,17 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the replicas; raises HostError if the host refuses."""
-        logging = None if self._spec.solo else listen()
-        logging_port = 0 if logging is None else logging.getsockname()[1]
-        self._start_replica("a", "primary", logging_port, logging)
+        primary = self._start_replica("primary", None)
         if not self._spec.solo:
-            self._start_replica("b", "backup", logging_port, None)
+            backup = self._start_replica("backup", primary)
+            self._backup_of[primary.name] = backup.name
 
-    def _start_replica(
-        self, name: str, role: str, logging_port: int, logging: socket.socket | None
-    ) -> None:
+    def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
-        console = listen()
-        replica = Replica(name, role)
+        name = _name_of(len(self.replicas))
+        replica = (
+            Replica(name, "primary") if primary is None else Replica(name, "backup", primary.name)
+        )
         config = control.NodeConfig(
             name=name,
             role=role,
@@ -145,15 +160,38 @@ class Supervisor:
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
             store_url=spec.store_url or self._directory.name + "/store",
-            console_descriptor=console.fileno(),
-            logging_descriptor=-1 if logging is None else logging.fileno(),
-            logging_port=logging_port,
-            crashes=tuple(str(crash) for crash in spec.crashes),
-            key=self._key.hex(),
+            join_host=LOOPBACK,
+            join_port=0 if primary is None else primary.port,
+            crashes=self._crashes_of(primary is None),
+            failure_timeout_ns=spec.failure_timeout_ns,
+            lag_bound_ns=spec.lag_bound_ns,
         )
-        replica.start(config, console, logging)
+        replica.was_recruit = role == "recruit"
+        replica.crashes = config.crashes
+        replica.start(config, self._key, listen())
         self.replicas.append(replica)
         self.transport.watch(replica.stdout, lambda: self._hear(replica))
+        return replica
+
+    def _crashes_of(self, is_first: bool) -> tuple[str, ...]:
+        """The crash points of the next replica, in each role that it may come to have."""
+        backups = len(self.replicas) - 1
+        primaries = 0 if is_first else len(self._live) + 1
+        points = [("primary", primaries)] + ([] if is_first else [("backup", backups)])
+        crashes = []
+        for role, index in points:
+            mine = [str(crash) for crash in self._spec.crashes if crash.role == role]
+            crashes += mine[index : index + 1]
+        return tuple(crashes)
+
+    def _protect(self) -> None:
+        """Start a new backup for a primary that is alone."""
+        primary = self._alone
+        if primary is None or not primary.alive or self._recruit is not None:
+            return
+        if self._exit or self._stopped or self._recruits_failed > _RECRUITS_MAX:
+            return
+        self._recruit = self._start_replica("recruit", primary)
 
     # --- what the caller does ---
 
@@ -163,14 +201,20 @@ class Supervisor:
         Raises LostGuestError once no replica is left to run the guest, HostError
         if the guest never began.
         """
-        for happening in self.transport.poll(timeout):
+        for link in self._dialer.dial(now_ns()):
+            self._endpoint.connected(link, now_ns())
+        for happening in self.transport.poll(self._patience(timeout)):
             if isinstance(happening, Received):
-                self._endpoint.receive(happening.link, happening.data)
+                self._endpoint.receive(happening.link, happening.data, now_ns())
             elif isinstance(happening, Refused):
                 self.refusals.append(happening.text)
-            else:
+            elif isinstance(happening, Closed):
+                self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
             self._act()
+        self._endpoint.tick(now_ns())
+        self._act()
+        self._protect()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
             raise lost(self._why_lost())
@@ -178,6 +222,13 @@ class Supervisor:
             for replica in self.replicas:
                 if replica.alive:
                     replica.kill()
+
+    def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds | None:
+        """How long to wait for something, at most `timeout`."""
+        times = (self._endpoint.deadline(), self._dialer.deadline())
+        limits = [] if timeout is None else [timeout]
+        limits += [Nanoseconds(max(0, time - now_ns())) for time in times if time is not None]
+        return min(limits, default=None)
 
     @property
     def running(self) -> bool:
@@ -203,7 +254,7 @@ class Supervisor:
     @property
     def input_settled(self) -> bool:
         """Whether all input so far is in the guest for good."""
-        return self._endpoint.forgotten() == self._input_bytes
+        return self._endpoint.unsettled() == 0
 
     def stop(self, detail: str) -> None:
         """End the run from outside."""
@@ -215,20 +266,29 @@ class Supervisor:
 
     def replica(self, role: str) -> Replica | None:
         """The living replica that has a role now, if there is one."""
-        return next((r for r in self.replicas if r.alive and r.role == role), None)
+        newest = reversed(self.replicas)  # an old primary may be paused, and not know
+        return next((r for r in newest if r.alive and r.role == role), None)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the guest can lose a replica now, as far as has been heard."""
+        return self._joined and self._alone is None
 
     # --- what happens ---
 
     def _part(self) -> None:
         self._parting_ns = self._parting_ns or now_ns() + _PARTING_NS
+        if self._recruit is not None and self._recruit.alive:
+            self._recruit.kill()  # it has nothing that anybody needs any more
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)
-                case Close(link, _):
+                case Close(link, why):
                     self.transport.close(link)
+                    self._dialer.closed(link, why)
                 case OutputAccepted(_, _, _, data):
                     self._output_bytes += len(data)
                     self.output_at_ns = now_ns()
@@ -255,20 +315,21 @@ class Supervisor:
     def _take(self, replica: Replica, told: control.Told) -> None:
         match told:
             case control.Ready():
-                replica.link = self.transport.connect("127.0.0.1", replica.console_port)
-                self._endpoint.connected(replica.link)
-                self._act()
+                self._dialer.add(Address(LOOPBACK, replica.port))
             case control.PeerGone():
                 self._gone[replica.name] = told
             case control.WentLive():
                 replica.role = "primary"
+                self._alone = replica
                 self._live.append(told)
                 self._live_names.append(replica.name)
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
+                self._alone = replica
                 self._backup_losses.append(
                     BackupLoss(
                         generation=generation,
+                        backup=self._backup_of.get(replica.name, ""),
                         cause=gone.cause,
                         detail=gone.detail,
                         instruction=count,
@@ -276,6 +337,10 @@ class Supervisor:
                     )
                 )
                 self.changes += 1
+            case control.Waits(why):
+                if self._waits_for != (why := f"{replica.role} {replica.name} waits: {why}"):
+                    self._waits_for = why
+                    self.refusals.append(why)
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():
@@ -287,11 +352,33 @@ class Supervisor:
                     self.changes += 1
             case control.Paired():
                 self._joined = True
+                if replica is self._alone:
+                    self._alone = self._recruit = None
+                    self._recruits_failed = 0
+            case control.Protected():
+                self._backup_of[replica.name] = told.node
+                self._protections.append(told.report())
+                self.changes += 1
+            case control.Unprotected(node, cause, detail):
+                self._protection_failures.append(
+                    ProtectionFailure(backup=node, cause=cause, detail=detail)
+                )
+                self.changes += 1
 
     def _buried(self, replica: Replica) -> None:
         self.transport.unwatch(replica.stdout)
+        self._dialer.remove(Address(LOOPBACK, replica.port))
         replica.dead_ns = now_ns()
         status = replica.reap()
+        if replica is self._recruit:
+            self._recruit = None
+            self._recruits_failed += 1
+            if replica.killed_ns and self._parting_ns:
+                return
+            if self._recruits_failed > _RECRUITS_MAX:
+                self.refusals.append(
+                    f"{self._recruits_failed} new backups in a row failed: the guest stays alone"
+                )
         if status != "exit status 0":
             self._deaths.append(
                 Death(
@@ -300,6 +387,7 @@ class Supervisor:
                     pid=replica.pid,
                     status=status,
                     after_ns=replica.dead_ns - self._start_ns,
+                    crash=replica.crash_of(status),
                 )
             )
             self.changes += 1
@@ -310,21 +398,29 @@ class Supervisor:
         reasons = [
             f"{replica.role} {replica.name}: {replica.over.detail or replica.over.cause}"
             for replica in self.replicas
-            if replica.over is not None and replica.over.cause
+            if replica.over is not None and replica.over.cause and not replica.was_recruit
         ]
-        deaths = [f"{death.role} {death.node} {death.status}" for death in self._deaths]
+        needless = {r.name for r in self.replicas if r.was_recruit and r.over is not None}
+        deaths = [
+            f"{death.role} {death.node} {death.status}"
+            for death in self._deaths
+            if death.node not in needless
+        ]
         return "; ".join(reasons or deaths) or "the replicas are gone"
 
     # --- the report ---
 
     def report(self) -> RunReport:
         """What the run came to; of a lost guest, too."""
-        totals = [r.totals for r in self.replicas if r.totals is not None]
+        told = [r for r in self.replicas if r.totals is not None]
+        # A replica that was fenced off or found different has nothing to say of the end.
+        right = [r for r in told if r.over is not None and not r.over.cause] or told
+        totals = [r.totals for r in right if r.totals is not None]
         last = max(totals, key=lambda t: t.count, default=None)
         end, status = "lost", LostGuestError.exit_status
         if self._exit is not None:
             kind, status = unpack_end(self._exit.status)
-            end = _END_NAMES[kind]
+            end = kind.label
         elif self._stopped:
             end, status = "stopped", 0
         digests = {t.digest for t in totals}
@@ -346,8 +442,11 @@ class Supervisor:
                 bytes=max((t.log_bytes for t in totals), default=0),
                 digests=max((t.digests for t in totals), default=0),
             ),
+            flow=next((r.totals.flow for r in right if r.totals and r.role == "primary"), None),
             failovers=self._failovers(),
             backup_losses=self._backup_losses,
+            protections=self._protections,
+            protection_failures=self._protection_failures,
             deaths=self._deaths,
             divergences=self._divergences,
             contradictions=self._contradictions,
@@ -363,7 +462,8 @@ class Supervisor:
         failovers = []
         for live, name in zip(self._live, self._live_names, strict=True):
             gone = self._gone[name]
-            dead = [d for d in self._deaths if d.node != name]
+            follows = next(r.follows for r in self.replicas if r.name == name)
+            dead = [d for d in self._deaths if d.node == follows]
             died_ns = min([live.lost_ns, *(self._died_ns(death) for death in dead)])
             attached_ns = max(self._attached_ns.get(live.generation, live.live_ns), live.live_ns)
             failovers.append(
@@ -390,16 +490,7 @@ class Supervisor:
         return failovers
 
 
-def _make_directory() -> tempfile.TemporaryDirectory[str]:
-    """Make the run's directory, with room for its store; UsageError if there is none."""
-    directory = None
-    try:
-        directory = tempfile.TemporaryDirectory(prefix="ftvm-")
-        # A full disk shows here, and not as a store that cannot be reached.
-        Path(directory.name, "room").write_bytes(bytes(_STORE_BYTES))
-    except OSError as error:
-        if directory is not None:
-            directory.cleanup()
-        place = tempfile.gettempdir() if directory else "any temporary directory"
-        raise UsageError(f"cannot write to {place}: {error.strerror}; set TMPDIR") from None
-    return directory
+def _name_of(index: int) -> str:
+    """Return a name that no other replica of the run has: a to z, a2 to z2 and so on."""
+    turn, letter = divmod(index, 26)
+    return chr(ord("a") + letter) + (str(turn + 1) if turn else "")

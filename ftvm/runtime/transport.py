@@ -8,6 +8,8 @@ a stranger costs a socket, a little memory, and one `Refused`.
 """
 
 import contextlib
+import errno
+import os
 import selectors
 import socket
 import time
@@ -16,15 +18,24 @@ from dataclasses import dataclass, field
 
 from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.door import Door
 from ftvm.runtime.security import Security
 from ftvm.runtime.tls import TlsSession
 from ftvm.units import Nanoseconds
 
+LOOPBACK = "127.0.0.1"
+
 HANDSHAKE_TIMEOUT_NS = Nanoseconds(2_000_000_000)
 """How long a peer may take to prove itself, from its connecting on."""
+LINGER_NS = Nanoseconds(1_000_000_000)
+"""How long a connection that is done here waits for the other side to close it."""
 UNPROVEN_MAX = 64
 """Those who connected and have not proven themselves; one more drives out the oldest."""
+
+# A peer whose host is gone without a word, and with it every connection that nothing is sent
+# on, shows after KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S (tcp(7)).
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 2, 1, 5
 
 _RECEIVE_BYTES = 1 << 18
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
@@ -51,6 +62,8 @@ class Closed:
     """The connection is gone, by the other side or by an error."""
 
     link: Link
+    why: str = ""
+    """What was in the way, if it was not the other side's wish."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,8 @@ class _Connection:
     """Where it came in and is still to be `Accepted`, if so."""
     session: TlsSession | None = None
     unsent: bytearray = field(default_factory=bytearray)
+    deaf: str = ""
+    """Why nothing can be sent any more; what the other side sent last is still to be read."""
     closing: bool = False
 
     @property
@@ -83,12 +98,15 @@ class _Connection:
         return len(self.unsent) + (self.session.waiting_bytes if self.session else 0)
 
 
-def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+def listen(host: str = LOOPBACK, port: int = 0) -> socket.socket:
     """Return a listening socket; HostError names the address that cannot be had."""
+    address = Address(host, port)
+    family, where = address.resolve(listening=True)[0]
     try:
-        return socket.create_server((host, port))
+        return socket.create_server(where, family=family)
     except OSError as error:
-        raise HostError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise HostError(f"cannot listen on {address}: {why}") from None
 
 
 class Transport:
@@ -102,6 +120,8 @@ class Transport:
         self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
         self._unproven: dict[Link, int] = {}
         """Host time in ns until which each may take; the oldest first."""
+        self._lingering: dict[Link, int] = {}
+        """The same for those that are done here, and wait for the other side."""
         self._happened: list[Happening] = []
         self._next = 1
 
@@ -124,15 +144,21 @@ class Transport:
         self._selector.unregister(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
-        """Connect; raises HostError if nobody is there.
+        """Begin to connect; raises HostError if it shows at once that nobody is there.
 
-        What is sent goes out once the other side has proven itself.
+        What is sent goes out once the other side is there and has proven itself.
         """
-        try:
-            connection = socket.create_connection((host, port), timeout=5)
-        except OSError as error:
-            raise HostError(f"cannot connect to {host}:{port}: {error}") from None
-        return self._add(connection, f"connection to {_address(host, port)}", None)
+        address = Address(host, port)
+        why = ""
+        for family, where in address.resolve():
+            stream = socket.socket(family, socket.SOCK_STREAM)
+            stream.setblocking(False)
+            error = stream.connect_ex(where)
+            if error in (0, errno.EINPROGRESS):
+                return self._add(stream, f"connection to {address}", None)
+            stream.close()
+            why = os.strerror(error)
+        raise HostError(f"cannot connect to {address}: {why}")
 
     def send(self, link: Link, data: bytes) -> None:
         """Send, now or when there is room; dropped if the connection is gone."""
@@ -154,14 +180,13 @@ class Transport:
         return list(self._connections)
 
     def close(self, link: Link) -> None:
-        """Close after what was sent has gone out; no `Closed` follows."""
+        """Close after what was sent has gone out and arrived; no `Closed` follows."""
         connection = self._connections.get(link)
-        if connection is None:
+        if connection is None or connection.closing:
             return
-        if connection.waiting_bytes:
-            connection.closing = True
-        else:
-            self._drop(link, connection)
+        connection.closing = True
+        if not connection.waiting_bytes:
+            self._finish(link, connection)
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
@@ -176,7 +201,8 @@ class Transport:
     def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
         if self._happened:
             return 0.0
-        moments = [*list(self._unproven.values())[:1], self._door.shut_until]
+        waits = (self._unproven, self._lingering)
+        moments = [next(iter(wait.values()), None) for wait in waits] + [self._door.shut_until]
         limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
         if timeout is not None:
             limits.append(timeout)
@@ -188,11 +214,11 @@ class Transport:
             self._selector.unregister(self._door.descriptor)
 
     def _lose_patience(self) -> None:
-        while self._unproven:
-            link, until = next(iter(self._unproven.items()))
-            if time.monotonic_ns() < until:
-                return
+        now = time.monotonic_ns()
+        for link in [link for link, until in self._unproven.items() if until <= now]:
             self._refuse(link, self._connections[link], "it did not prove itself in time")
+        for link in [link for link, until in self._lingering.items() if until <= now]:
+            self._drop(link, self._connections[link])
 
     # --- connections come ---
 
@@ -205,7 +231,7 @@ class Transport:
         if len(strangers) >= UNPROVEN_MAX:
             oldest = strangers[0]
             self._refuse(oldest, self._connections[oldest], "too many others came after it")
-        link = self._add(connection, f"connection from {_address(host, port)}", name)
+        link = self._add(connection, f"connection from {Address(host, port)}", name)
         if self._security is None:
             self._proven(link, self._connections[link])
 
@@ -214,6 +240,7 @@ class Transport:
         self._next += 1
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _keep_alive(stream)
         connection = _Connection(stream, what, listener)
         self._connections[link] = connection
         if listener is None:
@@ -255,7 +282,10 @@ class Transport:
             data = connection.socket.recv(_UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES)
         except BlockingIOError:
             return
-        except OSError:
+        except OSError as error:
+            if connection.listener is None:
+                self._lost(link, connection, connection.deaf or str(error.strerror))
+                return
             data = b""
         if not data:
             if unproven:
@@ -287,22 +317,21 @@ class Transport:
         if session.ended:
             self._lost(link, connection)
         elif connection.closing and not connection.waiting_bytes:
-            self._drop(link, connection)
+            self._finish(link, connection)
 
     def _received(self, link: Link, connection: _Connection, data: bytes) -> None:
         if data and not connection.closing:
             self._happened.append(Received(link, data))
 
     def _write(self, link: Link, connection: _Connection, data: bytes) -> None:
-        if data and not connection.unsent:
+        if data and not connection.unsent and not connection.deaf:
             try:
                 data = data[connection.socket.send(data) :]
             except BlockingIOError:
                 pass
-            except OSError:
-                self._lost(link, connection)
-                return
-        if data:
+            except OSError as error:
+                self._deafen(link, connection, error)
+        if data and not connection.deaf:
             connection.unsent += data
             if connection.listener is None:
                 self._watch_writable(connection)
@@ -314,16 +343,20 @@ class Transport:
             del connection.unsent[: connection.socket.send(connection.unsent)]
         except BlockingIOError:
             return
-        except OSError:
-            self._lost(link, connection)
+        except OSError as error:
+            self._deafen(link, connection, error)
+        if connection.unsent or connection.deaf:
             return
-        if connection.unsent:
-            return
+        key = self._selector.get_key(connection.socket)
+        self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
         if connection.closing and not connection.waiting_bytes:
+            self._finish(link, connection)
+
+    def _deafen(self, link: Link, connection: _Connection, error: OSError) -> None:
+        connection.deaf = str(error.strerror)
+        connection.unsent.clear()
+        if connection.closing:
             self._drop(link, connection)
-        else:
-            key = self._selector.get_key(connection.socket)
-            self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
 
     def _watch_writable(self, connection: _Connection) -> None:
         key = self._selector.get_key(connection.socket)
@@ -333,23 +366,42 @@ class Transport:
 
     # --- connections go ---
 
+    def _finish(self, link: Link, connection: _Connection) -> None:
+        """Say that nothing more comes, and hear the other side out until it closes.
+
+        To close with something unread resets the connection, and what was sent
+        last is lost on its way (RFC 1122 §4.2.2.13).
+        """
+        if link in self._lingering:
+            return
+        try:
+            connection.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(link, connection)
+        else:
+            self._lingering[link] = time.monotonic_ns() + LINGER_NS
+
     def _refuse(self, link: Link, connection: _Connection, why: str) -> None:
         self._happened.append(Refused(f"{connection.what} refused: {why}"))
-        self._lost(link, connection)
+        self._lost(link, connection, why)
 
-    def _lost(self, link: Link, connection: _Connection) -> None:
+    def _lost(self, link: Link, connection: _Connection, why: str = "") -> None:
         self._drop(link, connection)
         if not connection.closing and connection.listener is None:
-            self._happened.append(Closed(link))
+            self._happened.append(Closed(link, why or connection.deaf))
 
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
         self._unproven.pop(link, None)
+        self._lingering.pop(link, None)
         self._door.remove(connection.socket.fileno())
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
         connection.socket.close()
 
 
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _keep_alive(stream: socket.socket) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

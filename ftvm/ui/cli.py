@@ -12,23 +12,38 @@ from typing import NoReturn
 
 from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
-from ftvm.ui import completion_command, demo_command, guests_command, run_command
+from ftvm.ui import (
+    completion_command,
+    console_command,
+    demo_command,
+    guests_command,
+    run_command,
+    serve_command,
+    simulate_command,
+    status_command,
+)
 from ftvm.ui.notices import Notices
 
 _DESCRIPTION = """\
-Runs a 32-bit PC on two processes in virtual lockstep: when the primary dies,
-the backup goes on, and the guest's console never shows a seam."""
+Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
+dies, the backup goes on, and the guest's console never shows a seam."""
 
 _EPILOG = """\
-examples:
-  ftvm demo
-  ftvm run guest:counter                      # type i, r, q; Ctrl-A x leaves
+example:
   echo iiiq | ftvm run guest:counter --crash primary@output:20
-  ftvm run kernel.elf --solo --append "rate=100" --report run.json
 
 `ftvm COMMAND --help` tells more of a command."""
 
-COMMANDS = (demo_command, run_command, guests_command, completion_command)
+COMMANDS = (
+    demo_command,
+    run_command,
+    serve_command,
+    console_command,
+    status_command,
+    simulate_command,
+    guests_command,
+    completion_command,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,10 +4,10 @@ import contextlib
 import os
 import select
 import stat
+from typing import Protocol
 
 from ftvm.errors import UsageError
 from ftvm.runtime.guest import now_ns
-from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import Transport
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
@@ -68,11 +68,23 @@ class Output:
         transport.unwatch(STDOUT)
 
 
+class Line(Protocol):
+    """What leads to a guest's console, wherever that runs."""
+
+    transport: Transport
+
+    def room(self) -> int:
+        """How many bytes `write` takes now."""
+
+    def write(self, data: bytes) -> None:
+        """Type `data`."""
+
+
 class Input:
     """Gives standard input to the guest, as fast as the guest takes it."""
 
-    def __init__(self, supervisor: Supervisor, is_terminal: bool) -> None:
-        self._supervisor = supervisor
+    def __init__(self, line: Line, is_terminal: bool) -> None:
+        self._line = line
         self._keys = EscapeKeys() if is_terminal else None
         self._watched = False
         self._pollable = True
@@ -83,7 +95,7 @@ class Input:
     @property
     def ready(self) -> bool:
         """Whether there is something to read without a wait (a file has no other way to tell)."""
-        return not self._pollable and self.ended_ns is None and self._supervisor.room() > 0
+        return not self._pollable and self.ended_ns is None and self._line.room() > 0
 
     def take_wishes(self) -> list[Wish]:
         """Return what the user asked of us since the last call."""
@@ -92,14 +104,14 @@ class Input:
 
     def tend(self) -> None:
         """Read if that does not wait; begin or stop to watch as there is room for more."""
-        wanted = self.ended_ns is None and self._supervisor.room() > 0
+        wanted = self.ended_ns is None and self._line.room() > 0
         if self._pollable and wanted != self._watched:
             self._watch(wanted)
         if self.ready:
             self._read()
 
     def _watch(self, wanted: bool) -> None:
-        transport = self._supervisor.transport
+        transport = self._line.transport
         if not wanted:
             transport.unwatch(STDIN)
             self._watched = False
@@ -111,7 +123,7 @@ class Input:
             self._pollable = False
 
     def _read(self) -> None:
-        room = min(self._supervisor.room(), 1 << 16)
+        room = min(self._line.room(), 1 << 16)
         if not room:
             return
         data = b""
@@ -124,4 +136,4 @@ class Input:
             data, wishes = self._keys.take(data)
             self._wishes += wishes
         if data:
-            self._supervisor.write(data)
+            self._line.write(data)

@@ -4,12 +4,13 @@ import argparse
 import contextlib
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from ftvm.errors import UsageError
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.ui.arguments import parse_size
-from ftvm.ui.images import find_image, read_image
+from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
+from ftvm.ui.images import find_image
+from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 
 _DESCRIPTION = """\
@@ -26,15 +27,16 @@ crash points (WHEN):
   primary@output:K       when the K-th byte of console output is made
   primary@entry:K        when the K-th log entry is made
   primary@time:2s        2 s after the start; also 500ms
+  primary@state:K        when the K-th piece of state is sent to a new backup
   backup@...             the same for the backup
   A crash is a real SIGKILL. The second primary@ point is for the second
-  primary of the run, the backup that went live. Two replicas die only twice.
+  primary of the run, the backup that went live, and so on; likewise backup@.
 
 exit status:
   0..255  what the guest wrote to port 0xf4; 0 if it halts for good, or if you
           leave (Ctrl-A x, --eof-exit)
   2       wrong options or image, no room for output or report
-  120     triple fault             121  guest lost: both replicas are gone
+  120     triple fault             121  guest lost: no replica is left
   122     the replicas differed    125  the host failed
   130     Ctrl-C (SIGINT)          141  nobody reads the output
   143     SIGTERM
@@ -63,14 +65,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--solo", action="store_true", help="without a backup")
     parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
-    parser.add_argument("--initrd", metavar="FILE", help="initial RAM disk of a Linux kernel")
-    parser.add_argument(
-        "--module",
-        metavar="'FILE [TEXT]'",
-        action="append",
-        default=[],
-        help="module of a Multiboot kernel, and what to tell the kernel of it; may be repeated",
-    )
+    add_boot_options(parser)
     parser.add_argument(
         "--crash",
         metavar="WHEN",
@@ -78,22 +73,33 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="kill a replica at a crash point, see below; may be repeated",
     )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
+        " of the run's own)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
+    add_pace_options(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
+    failure_timeout_ns, lag_bound_ns = find_pace(args)
     path = find_image(args.image)
-    initrd_path = None if args.initrd is None else Path(args.initrd)
-    modules = tuple(args.module)
-    check_boot(path, memory_bytes, args.append, initrd_path, modules)
+    check_boot(args, path, memory_bytes, args.append)
+
+    from ftvm.runtime.store_url import parse_store_url
+
+    if args.store is not None:
+        parse_store_url(args.store)
 
     # Loaded here, so that what was wrong up to here has been told at once.
     from ftvm.runtime.supervisor import RunSpec
@@ -105,11 +111,14 @@ def carry_out(args: argparse.Namespace) -> int:
         image_name=path.name,
         memory_bytes=memory_bytes,
         append=args.append,
-        initrd_path=initrd_path,
-        modules=modules,
+        initrd_path=find_initrd(args),
+        modules=tuple(args.modules),
         solo=args.solo,
         crashes=crashes,
         epoch_s=int(time.time()),
+        store_url=args.store,
+        failure_timeout_ns=failure_timeout_ns,
+        lag_bound_ns=lag_bound_ns,
     )
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
@@ -121,33 +130,10 @@ def carry_out(args: argparse.Namespace) -> int:
 def parse_crashes(texts: Sequence[str], *, solo: bool) -> tuple[CrashPoint, ...]:
     """Read the crash points of a run; UsageError if some of them could never come."""
     crashes = tuple(parse_crash_point(text) for text in texts)
-    backups = sum(crash.role == "backup" for crash in crashes)
-    if solo and backups:
+    if solo and any(crash.role == "backup" for crash in crashes):
         raise UsageError("--solo has no backup that could crash: leave out --crash backup@...")
-    if backups > 1:
-        raise UsageError("a run has one backup: give one --crash backup@... at most")
-    replicas = 1 if solo else 2
-    if len(crashes) > replicas:
-        had = "one replica, which" if solo else "two replicas, each of which"
-        raise UsageError(f"{len(crashes)} crash points: a run has {had} can die once")
+    if solo and len(crashes) > 1:
+        raise UsageError(f"{len(crashes)} crash points: --solo has one replica, which dies once")
+    if solo and any(crash.kind == "state" for crash in crashes):
+        raise UsageError("--solo sends its state to nobody: leave out --crash primary@state")
     return crashes
-
-
-def check_boot(
-    path: Path,
-    memory_bytes: int,
-    append: str,
-    initrd_path: Path | None,
-    modules: tuple[str, ...],
-) -> None:
-    """Raise UsageError, which says why, if the image cannot be booted so."""
-    from ftvm.machine.boot.image import plan_boot  # for commands that boot
-    from ftvm.runtime.guest import read_boot_files
-
-    for text in (str(path), append, str(initrd_path), *modules):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"{text!r} is not UTF-8 text; rename or retype it") from None
-    files = read_boot_files(path, path.name, append, initrd_path, modules, read_image)
-    plan_boot(files, memory_bytes)

@@ -25,6 +25,7 @@ from ftvm.units import Nanoseconds
 QUIET_NS = Nanoseconds(300_000_000)
 """For `--eof-exit`: output that has been quiet for so long is over."""
 
+_HELP_LEAVE = "Ctrl-A x leaves: the guest is stopped, primary and backup end"
 _TICK_NS = Nanoseconds(250_000_000)
 
 
@@ -95,7 +96,7 @@ class Session:
             for wish in keyboard.take_wishes():
                 if wish is Wish.LEAVE:
                     return 0
-                for line in HELP:
+                for line in (_HELP_LEAVE, *HELP):
                     self._notices.info(line)
             wait = Nanoseconds(0) if keyboard.ready else self._patience(supervisor, keyboard)
             if wait is None:

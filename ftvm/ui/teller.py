@@ -1,8 +1,10 @@
 """Tells on standard error what becomes of a pair: one line for each thing that matters."""
 
+from collections import Counter
+
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.replication.events import LossCause
-from ftvm.runtime.report import BackupLoss, Death, Failover, RunReport
+from ftvm.runtime.report import BackupLoss, Failover, Protection, RunReport
 from ftvm.runtime.supervisor import RunSpec, Supervisor
 from ftvm.ui.notices import Notices
 
@@ -23,6 +25,7 @@ class Teller:
         self._notices = notices
         self._seen = 0
         self._failovers = self._losses = self._divergences = self._contradictions = 0
+        self._protections = self._failed = 0
 
     def greet(self) -> None:
         """Say at a terminal what begins, and how to get out of it."""
@@ -46,9 +49,10 @@ class Teller:
                 break  # its death is to be seen
             self._tell_failover(failover, report)
         for loss in report.backup_losses[self._losses :]:
-            if not _deaths_of_backups(report) and loss.cause == _CLOSED:
+            if loss.backup not in _dead(report) and loss.cause == _CLOSED:
                 break
             self._tell_loss(loss, report)
+        self._tell_protections(report)
         self._tell_trouble(report)
 
     def finish(self, report: RunReport) -> None:
@@ -57,6 +61,7 @@ class Teller:
             self._tell_failover(failover, report)
         for loss in report.backup_losses[self._losses :]:
             self._tell_loss(loss, report)
+        self._tell_protections(report)
         self._tell_trouble(report)
 
     def _tell_failover(self, failover: Failover, report: RunReport) -> None:
@@ -70,9 +75,19 @@ class Teller:
 
     def _tell_loss(self, loss: BackupLoss, report: RunReport) -> None:
         self._losses += 1
-        dead = next(iter(_deaths_of_backups(report)), None)
-        what = f"backup {dead.node} {dead.status}" if dead else f"backup lost ({loss.cause})"
+        status = _dead(report).get(loss.backup, f"lost ({loss.cause})")
+        what = f"backup {loss.backup} {status}"
         self._notices.event(f"{what}; primary alone from instruction {loss.instruction:,}")
+
+    def _tell_protections(self, report: RunReport) -> None:
+        for protection in report.protections[self._protections :]:
+            self._notices.event(_protection_line(protection))
+        self._protections = len(report.protections)
+        for failure in report.protection_failures[self._failed :]:
+            status = _dead(report).get(failure.backup, f"lost ({failure.cause})")
+            why = f": {failure.detail}" if failure.detail else ""
+            self._notices.event(f"new backup {failure.backup} {status}{why}; still alone")
+        self._failed = len(report.protection_failures)
 
     def _tell_trouble(self, report: RunReport) -> None:
         for text in report.divergences[self._divergences :]:
@@ -89,10 +104,10 @@ class Teller:
             self._notices.error(f"the guest's triple fault at instruction {report.instructions:,}")
         if report.replicas_equal is False:
             self._notices.error("the replicas differ at the end of the guest")
-        for role in ("primary", "backup"):
-            died = sum(d.role == role and d.status == "killed by SIGKILL" for d in report.deaths)
-            points = [point for point in self._spec.crashes if point.role == role]
-            for point in points[died:]:
+        came = Counter(death.crash for death in report.deaths)
+        for point in map(str, self._spec.crashes):
+            came[point] -= 1
+            if came[point] < 0:
                 self._notices.info(f"crash point {point} never came")
 
     def tell_stopped(self, report: RunReport, why: str) -> None:
@@ -101,5 +116,14 @@ class Teller:
         self._notices.info(f"{why}{where}")
 
 
-def _deaths_of_backups(report: RunReport) -> list[Death]:
-    return [death for death in report.deaths if death.role == "backup"]
+def _dead(report: RunReport) -> dict[str, str]:
+    return {death.node: death.status for death in report.deaths}
+
+
+def _protection_line(protection: Protection) -> str:
+    size = f"{protection.bytes / _MIB:.1f} MiB"
+    return (
+        f"protected again: backup {protection.backup} in lockstep from instruction"
+        f" {protection.instruction:,}; {size} in {in_ms(protection.total_ns)},"
+        f" the guest stood still for {in_ms(protection.pause_ns)}"
+    )

@@ -8,10 +8,10 @@ from types import FrameType
 ESCAPE = 0x01  # Ctrl-A, as in QEMU and screen
 
 HELP = (
-    "Ctrl-A x leaves: the guest is stopped, primary and backup end",
     "Ctrl-A h tells this",
     "Ctrl-A Ctrl-A is a Ctrl-A for the guest",
 )
+"""What holds besides: what Ctrl-A x does, who uses this says himself."""
 
 
 class Wish(enum.Enum):

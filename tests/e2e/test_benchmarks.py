@@ -46,3 +46,23 @@ def test_the_tiny_benchmark_of_channels_measures_both_kinds() -> None:
     assert result.returncode == 0, result.stderr
     for word in ("plain", "protected", "connect and first answer", "MB/s"):
         assert word in result.stdout
+
+
+def test_the_tiny_benchmark_of_transfers_protects_both_guests(tmp_path: Path) -> None:
+    file = tmp_path / "measured.json"
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.transfer", "--tiny", "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    for word in ("sleeps", "writes 4 MB", "pause, ms", "plain copy, MB/s"):
+        assert word in result.stdout
+    transfers = json.loads(file.read_text())["transfers"]
+    assert [transfer["hot"] for transfer in transfers] == [0, 4]
+    for transfer in transfers:
+        (run,) = transfer["runs"]
+        assert run["bytes"] > 8 << 20
+        assert 0 < run["pause_ns"] < run["total_ns"]

@@ -10,7 +10,7 @@ from ftvm_command import FtvmCommand
 
 import ftvm as package
 
-COMMANDS = ("demo", "run", "guests", "completion")
+COMMANDS = ("demo", "run", "serve", "console", "status", "simulate", "guests", "completion")
 
 
 def test_guests_as_json(ftvm: FtvmCommand) -> None:

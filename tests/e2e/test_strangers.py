@@ -106,7 +106,7 @@ def test_strangers_call_while_a_replica_dies(session: Callable[..., Session], ro
     run = session(f"{role}@output:19")
     run.until_output(len(b"counter: ready\n"))
     ports = [port for r in run.supervisor.replicas for port in listening_ports(r.pid)]
-    assert len(ports) == 3  # two consoles, one logging channel
+    assert len(ports) == 2
     strangers = Strangers(ports)
     strangers.start()
     try:
@@ -143,7 +143,7 @@ def test_traffic_cannot_be_read(session: Callable[..., Session]) -> None:
     run.until_output(len(b"counter: ready\n"))
     primary = run.supervisor.replica("primary")
     assert primary is not None
-    with socket.create_connection(("127.0.0.1", primary.console_port)) as stranger:
+    with socket.create_connection(("127.0.0.1", primary.port)) as stranger:
         stranger.sendall(b"i" * 100)
         heard = b""
         with contextlib.suppress(ConnectionResetError):

@@ -33,7 +33,8 @@ def free_port() -> int:
 class EtcdServer:
     """One server, that can be killed, paused and started again with what it had on disk."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
+        self.host = host
         self._program = etcd_program()
         self._directory = directory
         self.port = free_port()
@@ -42,10 +43,10 @@ class EtcdServer:
 
     @property
     def url(self) -> str:
-        return f"etcd://127.0.0.1:{self.port}"
+        return f"etcd://{self.host}:{self.port}"
 
     def start(self) -> None:
-        client = f"http://127.0.0.1:{self.port}"
+        client = f"http://{self.host}:{self.port}"
         peer = f"http://127.0.0.1:{self._peer_port}"
         self._process = subprocess.Popen(
             [
@@ -58,7 +59,7 @@ class EtcdServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        store = EtcdStore("127.0.0.1", self.port, bytes(16))
+        store = EtcdStore(self.host, self.port, bytes(16))
         while self._process.poll() is None:
             try:
                 store.current()

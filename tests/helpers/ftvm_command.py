@@ -40,6 +40,7 @@ class FtvmCommand:
         self.environment = {
             **os.environ,
             "TMPDIR": str(self.temporary),
+            "XDG_CONFIG_HOME": str(home / "config"),
             "COLUMNS": "80",
             "TERM": "xterm",
         }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+import engine_state as engine
 import unicorn
 from evidence import Limit, Log, View, memory_digest
 from unicorn import unicorn_const as const
@@ -29,7 +30,6 @@ CS, SS = 1, 2
 SEGMENT_NUMBERS = tuple(
     getattr(x86, f"UC_X86_REG_{name}") for name in ("ES", "CS", "SS", "DS", "FS", "GS")
 )
-EFLAGS_LAZY = 0xCD5  # the results of arithmetic, and DF
 TRAP_FLAG, INTERRUPT_FLAG, NESTED_TASK, RESUME_FLAG, VIRTUAL_8086 = (
     1 << 8,
     1 << 9,
@@ -38,18 +38,10 @@ TRAP_FLAG, INTERRUPT_FLAG, NESTED_TASK, RESUME_FLAG, VIRTUAL_8086 = (
     1 << 17,
 )
 
-# What the binding does not tell, by its offset in this engine (see engine.h)
-UC_CPU, CPU_ENV = 440, 296
-ENV_ECX, ENV_ESP, ENV_CC_OP, CC_OP_EFLAGS = 8, 32, 168, 1
-ENV_EIP, ENV_EFLAGS, ENV_HFLAGS, ENV_SEGMENTS = 128, 136, 176, 184
-ENV_CR0, ENV_CR3, ENV_CR4 = 424, 448, 456
-ENV_ERROR_CODE, ENV_EXCEPTION_IS_INT, ENV_EXCEPTION_NEXT_EIP = 5384, 5388, 5392
-ENV_OLD_EXCEPTION = 5496
-
-RDTSC, RDRAND = b"\x0f\x31", b"\x0f\xc7"
-# The core defines these for itself: RDMSR, WRMSR, RDPMC, RDTSCP; and at first hand
-# it is wrong in stock Unicorn: CMPXCHG8B.
-DEFINED_BY_CORE = (b"\x0f\x32", b"\x0f\x30", b"\x0f\x33", b"\x0f\x01\xf9", b"\x0f\xc7\x0d")
+RDTSC, RDTSCP, RDRAND = b"\x0f\x31", b"\x0f\x01\xf9", b"\x0f\xc7"
+SYSENTER, SYSCALL, RDPMC = b"\x0f\x34", b"\x0f\x05", b"\x0f\x33"
+RDMSR, WRMSR, CMPXCHG8B = b"\x0f\x32", b"\x0f\x30", b"\x0f\xc7\x0d"
+SYSENTER_MSRS = frozenset((0x174, 0x175, 0x176))
 PREFIXES = b"\x66\x67\xf0\xf2\xf3\x2e\x36\x3e\x26\x64\x65"
 
 PAGING = 1 << 31  # CR0
@@ -77,34 +69,6 @@ class World(Protocol):
     def done(self) -> bool:
         """Whether the guest wants to leave."""
         ...
-
-
-class _Environment:
-    """The engine's CPU state behind the binding's back."""
-
-    def __init__(self, uc: unicorn.Uc) -> None:
-        cpu = ctypes.c_uint64.from_address(uc._uch.value + UC_CPU).value
-        self._at = ctypes.c_uint64.from_address(cpu + CPU_ENV).value
-
-    def get(self, offset: int) -> int:
-        return ctypes.c_uint32.from_address(self._at + offset).value
-
-    def put(self, offset: int, value: int) -> None:
-        ctypes.c_uint32.from_address(self._at + offset).value = value & 0xFFFFFFFF
-
-    def put_eflags(self, value: int) -> None:
-        """Set the bits that are not lazily computed."""
-        self.put(ENV_EFLAGS, self.get(ENV_EFLAGS) & EFLAGS_LAZY | value & ~EFLAGS_LAZY)
-
-    def segment(self, number: int) -> tuple[int, int, int, int]:
-        """Return selector, base, limit and attributes."""
-        at = ENV_SEGMENTS + 24 * number
-        return self.get(at), self.get(at + 8), self.get(at + 16), self.get(at + 20)
-
-    def put_segment(self, number: int, selector: int, descriptor: tuple[int, int, int]) -> None:
-        at = ENV_SEGMENTS + 24 * number
-        for offset, value in zip((0, 8, 16, 20), (selector, *descriptor), strict=True):
-            self.put(at + offset, value)
 
 
 @dataclass
@@ -172,7 +136,7 @@ class Oracle:
         uc.reg_write(x86.UC_X86_REG_EAX, start.eax)
         uc.reg_write(x86.UC_X86_REG_EBX, start.ebx)
         uc.reg_write(x86.UC_X86_REG_EIP, start.eip)
-        self._environment = _Environment(uc)
+        self._environment = engine.Environment(uc)
 
     def set_stack_and_idt(self, esp: int, base: int, limit: int) -> None:
         """Set what a boot plan leaves at zero."""
@@ -243,11 +207,11 @@ class Oracle:
     def _on_instruction(self, uc: unicorn.Uc, address: int, size: int, _: object) -> None:
         if self._stopped:
             return  # the engine finishes its block before it stops
-        registers = self._environment.get(ENV_ECX), self._environment.get(ENV_ESP)
+        registers = self._environment.get(engine.ECX), self._environment.get(engine.ESP)
         if address == self._address and registers == self._registers:
             # It stored into its own block, and the engine begins it again, once
             # more believing that the flags are still to be computed.
-            self._environment.put(ENV_CC_OP, CC_OP_EFLAGS)
+            self._environment.put(engine.CC_OP, engine.CC_OP_EFLAGS)
             return
         if self.count == self._next_stop:
             self._look()
@@ -255,27 +219,62 @@ class Oracle:
                 self._stop()
                 return
         if self.log.next_event == self.count and self._events():
-            # What the hook wrote to EIP holds only if the engine is told so.
-            uc.reg_write(x86.UC_X86_REG_EIP, self._environment.get(ENV_EIP))
+            self._go_on(self._environment.get(engine.EIP))
             return
         self._address, self._registers = address, registers
         self.count += 1
         if self.reads_code:
             self._code_pages.add(address >> 12)
-            code = self._fetch(address).lstrip(PREFIXES)
-            if code.startswith(RDTSC):
-                self._rdtsc(size)
-            elif code.startswith(DEFINED_BY_CORE):
-                self.count -= 1
-                raise Limit("the core defines this instruction")
+            self._defined_here(self._fetch(address))
 
-    def _rdtsc(self, size: int) -> None:
-        """Do what RDTSC does, with the logged value, and go on behind it."""
-        value = self.log.result(Kind.TSC, self.count - 1)
-        self.uc.reg_write(x86.UC_X86_REG_EAX, value & 0xFFFFFFFF)
-        self.uc.reg_write(x86.UC_X86_REG_EDX, value >> 32)
+    def _defined_here(self, code: bytes) -> None:
+        """Do the instruction if stock Unicorn does not, or not as the CPU."""
+        instruction = code.lstrip(PREFIXES)
+        behind = self.uc.reg_read(x86.UC_X86_REG_EIP) + len(code) - len(instruction)
+        if instruction.startswith((RDTSC, RDTSCP)):
+            if self._environment.get(engine.CR4) & 4 and self._environment.get(engine.HFLAGS) & 3:
+                raise Limit("a time stamp that ring 3 is refused")
+            value = self.log.result(Kind.TSC, self.count - 1)
+            self.uc.reg_write(x86.UC_X86_REG_EAX, value & 0xFFFFFFFF)
+            self.uc.reg_write(x86.UC_X86_REG_EDX, value >> 32)
+            if instruction.startswith(RDTSCP):
+                self.uc.reg_write(x86.UC_X86_REG_ECX, self._environment.get(engine.TSC_AUX))
+                behind += 1
+            self._go_on(behind + len(RDTSC))
+        elif instruction.startswith(SYSENTER):
+            self._sysenter()
+        elif instruction.startswith((SYSCALL, RDPMC)):
+            self._deliver(6, 0, False)
+            self._go_on(self._environment.get(engine.EIP))
+        elif (
+            instruction.startswith((RDMSR, WRMSR))
+            and self.uc.reg_read(x86.UC_X86_REG_ECX) not in SYSENTER_MSRS
+        ) or instruction.startswith(CMPXCHG8B):
+            self.count -= 1
+            raise Limit("stock Unicorn does this otherwise")
+
+    def _go_on(self, eip: int) -> None:
+        """Go on at `eip`: what a hook writes there holds only if the engine is told so."""
         self._address = -1
-        self.uc.reg_write(x86.UC_X86_REG_EIP, self.uc.reg_read(x86.UC_X86_REG_EIP) + size)
+        self.uc.reg_write(x86.UC_X86_REG_EIP, eip & 0xFFFFFFFF)
+
+    def _sysenter(self) -> None:
+        """SDM vol. 2B, SYSENTER."""
+        environment = self._environment
+        selector = environment.get(engine.SYSENTER_CS) & 0xFFFC
+        if not selector:
+            self._deliver(13, 0, False)
+            self._go_on(environment.get(engine.EIP))
+            return
+        environment.put_segment(CS, selector, (0, 0xFFFFFFFF, 0xC09B00))
+        environment.put_segment(SS, selector + 8, (0, 0xFFFFFFFF, 0xC09300))
+        flags = self.uc.reg_read(x86.UC_X86_REG_EFLAGS)
+        environment.put_eflags(flags & ~(VIRTUAL_8086 | INTERRUPT_FLAG))
+        if any(environment.segment(number)[1] for number in (0, 3)):
+            raise Limit("data segments with a base")
+        environment.put(engine.HFLAGS, environment.get(engine.HFLAGS) & ~0x73 | 0x30)
+        self.uc.reg_write(x86.UC_X86_REG_ESP, environment.get(engine.SYSENTER_ESP))
+        self._go_on(environment.get(engine.SYSENTER_EIP))
 
     def _fetch(self, linear: int) -> bytes:
         physical = self._translate(linear, write=False)
@@ -311,10 +310,11 @@ class Oracle:
     def _on_invalid(self, uc: unicorn.Uc, _: object) -> bool:
         """#UD or INT 6; but RDRAND and RDSEED, which this CPU model lacks, are emulated."""
         environment = self._environment
-        if environment.get(ENV_EXCEPTION_IS_INT):
-            environment.put(ENV_EIP, environment.get(ENV_EXCEPTION_NEXT_EIP))
+        if environment.get(engine.EXCEPTION_IS_INT):
+            environment.put(engine.EIP, environment.get(engine.EXCEPTION_NEXT_EIP))
             self._deliver(6, 0, True)
             return True
+        environment.put(engine.CC_OP, engine.CC_OP_EFLAGS)  # as in _on_exception
         eip = uc.reg_read(x86.UC_X86_REG_EIP)
         code = self._fetch(eip)
         length = 0
@@ -343,9 +343,9 @@ class Oracle:
         if uc.reg_read(x86.UC_X86_REG_EIP) == self._address:
             # A fault. The hook before the instruction has computed the flags, and
             # the engine believes again that they are still to be computed.
-            environment.put(ENV_CC_OP, CC_OP_EFLAGS)
-        is_int = bool(environment.get(ENV_EXCEPTION_IS_INT))
-        self._deliver(vector, environment.get(ENV_ERROR_CODE), is_int)
+            environment.put(engine.CC_OP, engine.CC_OP_EFLAGS)
+        is_int = bool(environment.get(engine.EXCEPTION_IS_INT))
+        self._deliver(vector, environment.get(engine.ERROR_CODE), is_int)
 
     def _deliver(
         self, vector: int, error_code: int, is_int: bool, *, hardware: bool = False
@@ -362,7 +362,7 @@ class Oracle:
         if 8 * vector + 7 <= limit:
             low, high = self._read(base + 8 * vector), self._read(base + 8 * vector + 4)
         kind, gate_privilege, selector = high >> 8 & 0x1F, high >> 13 & 3, low >> 16
-        privilege = environment.get(ENV_HFLAGS) & 3
+        privilege = environment.get(engine.HFLAGS) & 3
         if kind == 5:
             raise Limit("a task gate")
         if kind not in (0xE, 0xF) or (is_int and gate_privilege < privilege):
@@ -385,17 +385,17 @@ class Oracle:
         )
         environment.put_eflags(keep)
         environment.put_segment(CS, selector & ~3 | code_privilege, code)
-        hflags = environment.get(ENV_HFLAGS) & ~0x13
-        environment.put(ENV_HFLAGS, hflags | code_privilege | (code[2] >> 22 & 1) << 4)
-        environment.put(ENV_EIP, low & 0xFFFF | high & 0xFFFF0000)
-        environment.put(ENV_OLD_EXCEPTION, 0xFFFFFFFF)
+        hflags = environment.get(engine.HFLAGS) & ~0x13
+        environment.put(engine.HFLAGS, hflags | code_privilege | (code[2] >> 22 & 1) << 4)
+        environment.put(engine.EIP, low & 0xFFFF | high & 0xFFFF0000)
+        environment.put(engine.OLD_EXCEPTION, 0xFFFFFFFF)
 
     def _deliver_failed(
         self, vector: int, fault: int, is_int: bool, hardware: bool, address: int
     ) -> None:
         """The gate of `vector` is none: #GP or #NP, or a double fault (SDM vol. 3A table 6-5)."""
         if is_int:
-            self._environment.put(ENV_EIP, address)
+            self._environment.put(engine.EIP, address)
         from_outside = is_int or hardware
         if not from_outside and vector == 8:
             raise Limit("a triple fault")
@@ -420,8 +420,8 @@ class Oracle:
         if descriptor[2] & 0xFA00 != 0x9200 or selector & 3 or not descriptor[2] & 1 << 22:
             raise Limit("a ring-0 stack in an odd segment")
         environment.put_segment(SS, selector, descriptor)
-        hflags = environment.get(ENV_HFLAGS) & ~0x23
-        environment.put(ENV_HFLAGS, hflags | (descriptor[2] >> 22 & 1) << 5)
+        hflags = environment.get(engine.HFLAGS) & ~0x23
+        environment.put(engine.HFLAGS, hflags | (descriptor[2] >> 22 & 1) << 5)
         return stack, old
 
     def _push(self, stack: int, frame: list[int]) -> None:
@@ -464,12 +464,12 @@ class Oracle:
     def _translate(self, linear: int, *, write: bool) -> int:
         """Walk two-level page tables as the CPU does, setting accessed and dirty bits."""
         environment = self._environment
-        if not environment.get(ENV_CR0) & PAGING:
+        if not environment.get(engine.CR0) & PAGING:
             return linear
-        cr4 = environment.get(ENV_CR4)
+        cr4 = environment.get(engine.CR4)
         if cr4 & PHYSICAL_ADDRESS_EXTENSION:
             raise Limit("three-level page tables")
-        address = environment.get(ENV_CR3) & ~0xFFF
+        address = environment.get(engine.CR3) & ~0xFFF
         for shift in (22, 12):
             at = address + (linear >> shift & 0x3FF) * 4
             entry = self._physical(at)

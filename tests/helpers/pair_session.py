@@ -1,5 +1,6 @@
 """A supervised guest with a client that types, and what its user must see."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ EPOCH_S = 1_700_000_000
 SESSION = ((b"i", b"1\n"), (b"i", b"2\n"), (b"xi", b"3\n"), (b"r", b"3\n"), (b"q", b""))
 SESSION_OUTPUT = b"counter: ready\n" + b"".join(answer for _, answer in SESSION)
 TICK = Nanoseconds(20_000_000)
+PATIENCE_S = 120
+"""Whatever takes so long hangs, on a busy host too."""
 
 
 @dataclass
@@ -24,7 +27,10 @@ class Session:
     output: bytearray
 
     def until(self, condition: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE_S
         while not condition():
+            assert not self.supervisor.finished, "the run is over"
+            assert time.monotonic() < until, "it takes too long"
             self.supervisor.poll(TICK)
 
     def until_output(self, length: int) -> None:

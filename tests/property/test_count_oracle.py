@@ -2,16 +2,21 @@
 
 import hypothesis.strategies as st
 import pytest
-from bare import CODE, STACK, bare_machine, boot_plan, tables
+import raw_code
+from bare import CODE, EPOCH_S, KERNEL_STACK, MEMORY_BYTES, STACK, bare_machine, boot_plan, tables
 from bare import IDT as TABLE
-from comparison import assert_same, oracle_pc, record
+from comparison import NoDevices, assert_same, oracle_pc, record
+from evidence import Log
 from hypothesis import HealthCheck, given, settings
+from oracle import Oracle
 from programs import Program, programs
 
 from ftvm.log.recording import Recorder, replay
+from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount
 
 STEPS_MAX = InstructionCount(20_000)
+RAW_STEPS = 1_500
 EXAMPLES = settings(
     max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
@@ -27,6 +32,26 @@ def test_the_count_is_the_number_of_instructions(program: Program, stops: list[i
     oracle, _ = oracle_pc(plan, machine.config, recording.entries)
     oracle.set_stack_and_idt(STACK, TABLE, 0x7FF)
     oracle.run(STEPS_MAX, [*recording.views])
+    assert_same(recording, oracle)
+    assert oracle.views or oracle.limit
+
+
+@EXAMPLES
+@given(raw_code.slots, st.lists(st.integers(10, RAW_STEPS), max_size=8))
+def test_any_bytes_do_what_the_oracle_does(slots: list[bytes], stops: list[int]) -> None:
+    plan = boot_plan(raw_code.segments(slots), CODE)
+    machine = Machine(MachineConfig(MEMORY_BYTES, EPOCH_S))
+    machine.boot(plan)
+    registers = machine.cpu.registers
+    registers.gpr[4] = KERNEL_STACK
+    registers.idt.base, registers.idt.limit = TABLE, 0x7FF
+    machine.cpu.registers = registers
+    ports = NoDevices()
+    machine.cpu.port_read, machine.cpu.port_write = ports.read, ports.write
+    recording = record(machine, stops, RAW_STEPS)
+    oracle = Oracle(plan, MEMORY_BYTES, Log(recording.entries), ports)
+    oracle.set_stack_and_idt(KERNEL_STACK, TABLE, 0x7FF)
+    oracle.run(RAW_STEPS, recording.views)
     assert_same(recording, oracle)
     assert oracle.views or oracle.limit
 

@@ -201,10 +201,10 @@ def test_console_is_dropped_and_the_next_is_served(greets: bool, data: bytes) ->
 @given(greets=st.booleans(), data=streams(CONSOLE_MESSAGES))
 def test_endpoint_survives_any_node(greets: bool, data: bytes) -> None:
     endpoint = ConsoleEndpoint("c", RUN)
-    endpoint.connected(LINK)
+    endpoint.connected(LINK, NOW)
     if greets:
-        endpoint.receive(LINK, console_greeting(Role.PRIMARY, "p"))
-    endpoint.receive(LINK, data)
+        endpoint.receive(LINK, console_greeting(Role.PRIMARY, "p"), NOW)
+    endpoint.receive(LINK, data, NOW)
     events_of(endpoint)
     endpoint.write(b"still here")
     events_of(endpoint)

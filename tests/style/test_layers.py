@@ -10,12 +10,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ftvm"
 
 # Each layer imports only itself and what stands before it.
-LAYERS = ("base", "_native", "machine", "log", "replication", "runtime", "ui")
+LAYERS = ("base", "_native", "machine", "log", "replication", "simulation", "runtime", "ui")
 BASE_MODULES = {"__init__", "errors", "units"}
 # `python -m ftvm` is the user's way in.
 TOP_MODULES = {"__main__"}
 
 PURE_LAYERS = {"machine", "log", "replication"}
+# A simulation knows as little of its host, but draws its schedules from a seed.
+SEEDED_LAYERS = {"simulation"}
 BANNED = {
     *("time", "os", "socket", "random", "threading", "asyncio", "select", "subprocess"),
     # The same by other names.
@@ -73,7 +75,7 @@ def imported_layer(name: str) -> str | None:
 
 def test_there_is_something_to_look_at() -> None:
     layers = {layer_of(module_of(source)) for source in SOURCES}
-    assert {"base", *PURE_LAYERS, "runtime", "ui"} <= layers
+    assert {"base", *PURE_LAYERS, *SEEDED_LAYERS, "runtime", "ui"} <= layers
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=module_of)
@@ -109,6 +111,31 @@ def test_pure_layers_know_nothing_of_the_host(source: Path) -> None:
         if name.split(".")[0] in BANNED
     ]
     assert banned == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [source for source in SOURCES if layer_of(module_of(source)) in SEEDED_LAYERS],
+    ids=module_of,
+)
+def test_a_simulation_depends_on_its_seed_alone(source: Path) -> None:
+    banned = [
+        f"{source.relative_to(ROOT)}:{line} imports {name}"
+        for line, name in imports_of(source)
+        # The class takes a seed; the functions beside it have a generator of the process's own.
+        if name.split(".")[0] in BANNED and name != "random.Random"
+    ]
+    assert banned == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=module_of)
+def test_nothing_but_its_command_imports_the_simulation(source: Path) -> None:
+    users = [
+        f"{source.relative_to(ROOT)}:{line} imports {name}"
+        for line, name in imports_of(source)
+        if imported_layer(name) == "simulation"
+    ]
+    assert users == [] or layer_of(module_of(source)) in {"simulation", "ui"}
 
 
 def test_every_form_of_import_is_seen() -> None:

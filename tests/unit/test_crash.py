@@ -35,7 +35,7 @@ def test_crash_points(text: str, point: CrashPoint) -> None:
         ("@output:3", "for ''"),
         ("secondary@output:3", "give primary or backup"),
         ("primary@:3", "at ''"),
-        ("primary@outputs:3", "give instruction, output, entry or time"),
+        ("primary@outputs:3", "give instruction, output, entry, time or state"),
         ("primary@output:", "'' for a number"),
         ("primary@output:-3", "'-3' for a number"),
         ("primary@output:3:4", "'3:4' for a number"),

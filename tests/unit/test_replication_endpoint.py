@@ -33,7 +33,7 @@ from ftvm.replication.messages import (
     Received,
     Role,
 )
-from ftvm.units import Generation, InstructionCount, StreamOffset
+from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
 
 RUN = b"r" * 16
 A, B, C = Link(1), Link(2), Link(3)
@@ -55,6 +55,9 @@ def keys(offset: int, data: bytes) -> Input:
     return Input(CONSOLE, StreamOffset(offset), data)
 
 
+NOW = Nanoseconds(0)
+
+
 class Terminal:
     """An endpoint with short words for what happens to it."""
 
@@ -62,7 +65,7 @@ class Terminal:
         self.endpoint = ConsoleEndpoint("t", run, input_bytes_max=100, tail_bytes_max=20)
         self.events: list[Event] = []
         for link in (A, B):
-            self.endpoint.connected(link)
+            self.endpoint.connected(link, NOW)
         self.look()
 
     def look(self) -> list[Event]:
@@ -78,7 +81,7 @@ class Terminal:
         return [event.message for event in self.of(Send) if event.link == link]
 
     def hear(self, link: Link, *messages: Message) -> None:
-        self.endpoint.receive(link, b"".join(map(encode, messages)))
+        self.endpoint.receive(link, b"".join(map(encode, messages)), NOW)
         self.look()
 
     def type(self, data: bytes) -> None:
@@ -162,7 +165,7 @@ def test_newer_generation_takes_over_and_the_old_is_fenced(attached: Terminal) -
 
 def test_primary_of_the_past_is_fenced_when_it_comes_back(attached: Terminal) -> None:
     attached.hear(B, hello("b", 2))
-    attached.endpoint.connected(C)
+    attached.endpoint.connected(C, NOW)
     attached.look()
     attached.hear(C, hello("a", 1), output(1, 0, b"late"))
     assert attached.sent(C) == [Fenced(Generation(2))]
@@ -172,7 +175,7 @@ def test_primary_of_the_past_is_fenced_when_it_comes_back(attached: Terminal) ->
 
 def test_greeting_tells_the_highest_generation_and_what_is_there(attached: Terminal) -> None:
     attached.hear(A, output(1, 0, b"abc"))
-    attached.endpoint.connected(C)
+    attached.endpoint.connected(C, NOW)
     attached.look()
     offsets = ((CONSOLE, StreamOffset(3)),)
     assert attached.sent(C) == [ConsoleHello(Role.ENDPOINT, "t", RUN, Generation(1), offsets)]
@@ -191,7 +194,7 @@ def test_same_primary_in_a_newer_generation_keeps_its_connection(attached: Termi
 
 
 def test_same_primary_on_a_newer_connection_replaces_the_old(attached: Terminal) -> None:
-    attached.endpoint.connected(C)
+    attached.endpoint.connected(C, NOW)
     attached.hear(C, hello("a", 1))
     assert attached.endpoint.attached == C
     assert [close.link for close in attached.of(Close)] == [A]
@@ -326,3 +329,27 @@ def test_leaving_is_told_so_that_the_guest_need_not_wait(attached: Terminal) -> 
     attached.look()
     assert attached.sent(A) == [Goodbye(Reason.USER_ACTION, 0, "console left")]
     assert attached.endpoint.attached is None
+
+
+def test_input_of_a_console_that_is_gone_is_no_loss_to_the_next_one() -> None:
+    """A new primary that never had it wants input from before where we began."""
+    terminal = Terminal(RUN_UNKNOWN)
+    terminal.hear(A, hello("a", 1, wants=10))
+    terminal.endpoint.write(b"xyz")
+    terminal.look()
+    assert terminal.sent(A) == [keys(10, b"xyz")]
+    terminal.hear(B, hello("b", 2, wants=7))
+    assert terminal.of(Contradiction) == []
+    assert keys(7, b"xyz") in terminal.sent(B)
+    terminal.hear(B, Consumed(CONSOLE, StreamOffset(10)))
+    assert terminal.endpoint.unsettled() == 0
+
+
+def test_input_of_ours_that_was_safe_and_is_wanted_again_is_lost() -> None:
+    terminal = Terminal(RUN_UNKNOWN)
+    terminal.hear(A, hello("a", 1, wants=10))
+    terminal.endpoint.write(b"xyz")
+    terminal.hear(A, Consumed(CONSOLE, StreamOffset(12)))
+    terminal.hear(B, hello("b", 2, wants=7))
+    (contradiction,) = terminal.of(Contradiction)
+    assert contradiction.kind is ContradictionKind.INPUT_LOST

@@ -69,8 +69,10 @@ def test_nobody_runs_alone_without_winning() -> None:
         for trigger, target in moves.items()
         if target is PrimaryState.SOLO
     }
-    # AWAITING holds the first generation and never had a backup.
+    # AWAITING holds the first generation and never had a backup; PROTECTING is as
+    # alone as SOLO, because what it protects itself with may not go live.
     assert ways_to_solo == {
+        (PrimaryState.PROTECTING, PrimaryTrigger.BACKUP_LOST),
         (PrimaryState.ARBITRATING, PrimaryTrigger.WON),
         (PrimaryState.AWAITING, PrimaryTrigger.RUN_ALONE),
     }
@@ -88,6 +90,20 @@ def test_a_pair_breaks_up_only_into_arbitration_or_an_end() -> None:
         PrimaryState.ARBITRATING,
         PrimaryState.HALTED,
         PrimaryState.ENDED,
+    }
+
+
+def test_only_a_backup_that_was_told_so_may_go_live() -> None:
+    may_go_live = {BackupState.FOLLOWING, BackupState.CATCHING_UP, BackupState.ARBITRATING}
+    ways_in = {
+        (state, trigger)
+        for state, moves in BACKUP.items()
+        for trigger, target in moves.items()
+        if target in may_go_live and state not in may_go_live
+    }
+    assert ways_in == {
+        (BackupState.JOINING, BackupTrigger.ACCEPTED),
+        (BackupState.READY, BackupTrigger.COMMITTED),
     }
 
 

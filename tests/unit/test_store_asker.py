@@ -35,9 +35,9 @@ def readable(asker: StoreAsker, timeout_s: float | None) -> bool:
 def test_asking_does_not_wait_for_the_store() -> None:
     answers = [Unreachable("gone"), Won(Generation(2)), Lost(Generation(3), "c")]
     store = SlowStore(*answers)
-    asker = StoreAsker(store)
+    asker = StoreAsker()
     for answer in answers:
-        asker.ask(Generation(1), "b")
+        asker.ask(store, Generation(1), "b")
         assert not readable(asker, 0)
         store.let.release()
         assert readable(asker, None)
@@ -49,22 +49,22 @@ def test_asking_does_not_wait_for_the_store() -> None:
 @pytest.mark.parametrize("error", [StateError("garbage"), ZeroDivisionError("a bug")])
 def test_what_the_store_raises_is_raised_in_the_loop(error: Exception) -> None:
     store = SlowStore(error, Won(Generation(1)))
-    asker = StoreAsker(store)
+    asker = StoreAsker()
     store.let.release(2)
-    asker.ask(Generation(0), "a")
+    asker.ask(store, Generation(0), "a")
     assert readable(asker, None)
     with pytest.raises(type(error), match=str(error)):
         asker.answer()
-    asker.ask(Generation(0), "a")
+    asker.ask(store, Generation(0), "a")
     assert readable(asker, None)
     assert asker.answer() == Won(Generation(1))
 
 
 def test_two_answers_at_once_are_two() -> None:
     store = SlowStore(Unreachable("1"), Unreachable("2"))
-    asker = StoreAsker(store)
-    asker.ask(Generation(0), "a")
-    asker.ask(Generation(0), "a")
+    asker = StoreAsker()
+    asker.ask(store, Generation(0), "a")
+    asker.ask(store, Generation(0), "a")
     store.let.release(2)
     while len(store.asked) < 2:
         pass

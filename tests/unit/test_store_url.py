@@ -7,7 +7,7 @@ import pytest
 from ftvm.errors import UsageError
 from ftvm.replication.arbitration import Unreachable, Won
 from ftvm.runtime.etcd_store import EtcdStore
-from ftvm.runtime.store_url import open_store
+from ftvm.runtime.store_url import parse_store_url
 from ftvm.runtime.stores import FileStore, Holder
 from ftvm.units import Generation
 
@@ -17,13 +17,15 @@ RUN = bytes(range(16))
 @pytest.mark.parametrize("form", ["{}", "file://{}", "file://localhost{}", "FILE://{}"])
 def test_directory(tmp_path: Path, form: str) -> None:
     path = tmp_path / "store"
-    assert open_store(form.format(path), RUN).advance(Generation(0), "a") == Won(Generation(1))
+    assert parse_store_url(form.format(path)).open(RUN).advance(Generation(0), "a") == Won(
+        Generation(1)
+    )
     assert FileStore(path, RUN).current() == Holder(Generation(1), "a")
 
 
 def test_directory_with_a_blank(tmp_path: Path) -> None:
     path = tmp_path / "my store"
-    assert open_store(f"file://{tmp_path}/my%20store", RUN).advance(Generation(0), "a")
+    assert parse_store_url(f"file://{tmp_path}/my%20store").open(RUN).advance(Generation(0), "a")
     assert FileStore(path, RUN).current().owner == "a"
 
 
@@ -40,7 +42,7 @@ def test_etcd_server(url: str, named: str, monkeypatch: pytest.MonkeyPatch) -> N
         raise ConnectionRefusedError(111, "refused here")
 
     monkeypatch.setattr("socket.create_connection", refuse)  # what is named must not be asked
-    store = open_store(url, RUN)
+    store = parse_store_url(url).open(RUN)
     assert isinstance(store, EtcdStore)
     outcome = store.advance(Generation(0), "a")
     assert isinstance(outcome, Unreachable)
@@ -76,5 +78,5 @@ def test_etcd_server(url: str, named: str, monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_anything_else_is_refused_in_one_line(url: str) -> None:
     with pytest.raises(UsageError, match="give a directory") as caught:
-        open_store(url, RUN)
+        parse_store_url(url).open(RUN)
     assert "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """Real sockets: the pair's connections carry all that is sent, strangers get nothing."""
 
+import select
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -112,7 +113,45 @@ def test_the_other_sides_end_is_told(meeting: tuple[Meeting, Security | None]) -
     there.listener.transport.close(there.listener.happened[0].link)
     there.until(lambda: bool(side.of(Closed)))
     assert side.happened == [Closed(link)]
-    assert there.listener.transport.open_links() == []
+    there.until(lambda: there.listener.transport.open_links() == [])
+
+
+def test_the_last_word_arrives_although_its_hearer_is_talking(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    there.until(lambda: bool(there.listener.of(Accepted)))
+    other = there.listener.happened[0].link
+    for _ in range(20):
+        side.transport.send(link, bytes(1000))  # which the other side closes without reading
+        there.listener.transport.send(other, b"word,")
+    there.listener.transport.send(other, b"goodbye")
+    there.listener.transport.close(other)
+    for _ in range(20):
+        side.transport.send(link, b"are you there?")
+    there.until(lambda: bool(side.of(Closed)))
+    assert side.received == b"word," * 20 + b"goodbye"
+    there.until(lambda: there.listener.transport.open_links() == [])
+
+
+def test_what_was_sent_before_a_death_is_read(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    """A process that dies closes its sockets with something unread: a reset."""
+    there, secured = meeting
+    side, link = there.join(secured)
+    there.until(lambda: bool(there.listener.of(Accepted)))
+    (dying,) = there.listener.transport._connections.values()
+    side.transport.send(link, bytes(1000))
+    there.listener.transport.send(there.listener.happened[0].link, b"last entries")
+    select.select([dying.socket], [], [])
+    dying.socket.close()
+    for _ in range(3):
+        side.transport.send(link, b"an acknowledgement")
+    while not side.of(Closed):
+        side.happened += side.transport.poll(SOON)
+    assert side.received == b"last entries"
 
 
 # Strangers.

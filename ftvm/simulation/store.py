@@ -4,9 +4,8 @@ from collections.abc import Callable
 from random import Random
 
 from ftvm.replication.arbitration import Lost, Outcome, Unreachable, Won
+from ftvm.simulation.network import MILLISECOND, Clock
 from ftvm.units import Generation
-
-from .network import MILLISECOND, Clock
 
 
 class MemoryStore:
@@ -17,6 +16,7 @@ class MemoryStore:
         self.owner = ""
 
     def advance(self, expected: Generation, owner: str) -> Outcome:
+        """Test and set, as ftvm.replication.arbitration.TestAndSet says."""
         if self.generation == expected:
             self.generation, self.owner = Generation(expected + 1), owner
             return Won(self.generation)
@@ -25,39 +25,52 @@ class MemoryStore:
         return Lost(self.generation, self.owner)
 
 
-class ObligingStore(MemoryStore):
-    """Says yes to everybody: as good as none."""
-
-    def advance(self, expected: Generation, owner: str) -> Outcome:
-        self.generation, self.owner = Generation(expected + 1), owner
-        return Won(self.generation)
-
-
 class DistantStore:
-    """A store some milliseconds away, and not always within reach."""
+    """A store some milliseconds away, which may crash, and is not always within reach."""
 
     def __init__(self, clock: Clock, random: Random, memory: MemoryStore) -> None:
         self.clock, self.random, self.memory = clock, random, memory
         self.cut_off: set[str] = set()
         self.answers_lost = 0
+        self.up = True
+        self._life = 0
 
     def ask(
         self, host: str, expected: Generation, owner: str, tell: Callable[[Outcome], None]
     ) -> None:
-        timeout = 15 * MILLISECOND
+        """Ask for `host`; the answer comes in time, or that there was none."""
+        life = self._life
 
         def arrive() -> None:
-            if host in self.cut_off:
-                self.clock.after(timeout, lambda: tell(Unreachable("store cut off")))
+            if host in self.cut_off or not self.up:
+                self._fail("store cut off" if self.up else "store down", tell)
                 return
             outcome = self.memory.advance(expected, owner)
             if self.answers_lost:
                 self.answers_lost -= 1
-                self.clock.after(timeout, lambda: tell(Unreachable("no answer")))
+                self._fail("no answer", tell)
             else:
-                self.clock.after(self._delay(), lambda: tell(outcome))
+                self.clock.after(self._delay(), lambda: answer(outcome))
+
+        def answer(outcome: Outcome) -> None:
+            if life == self._life:
+                tell(outcome)
+            else:
+                self._fail("store crashed", tell)
 
         self.clock.after(self._delay(), arrive)
+
+    def crash(self, span_ns: float) -> None:
+        """Die with all answers that are on their way; what was set is set, and is there later."""
+        self._life += 1
+        self.up = False
+        self.clock.after(span_ns, self._begin_again)
+
+    def _begin_again(self) -> None:
+        self.up = True
+
+    def _fail(self, why: str, tell: Callable[[Outcome], None]) -> None:
+        self.clock.after(15 * MILLISECOND, lambda: tell(Unreachable(why)))
 
     def _delay(self) -> int:
         return int(self.random.uniform(0.1, 3) * MILLISECOND)

@@ -17,10 +17,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = Nanoseconds(0)
-        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._agenda: list[tuple[int, int, Callable[[], object]]] = []
         self._number = 0
 
-    def after(self, delay_ns: float, action: Callable[[], None]) -> None:
+    def after(self, delay_ns: float, action: Callable[[], object]) -> None:
+        """Let something happen `delay_ns` from now."""
         self._number += 1
         heapq.heappush(self._agenda, (self.now + int(delay_ns), self._number, action))
 
@@ -39,8 +40,11 @@ class Host(Protocol):
 
     name: str
 
-    def on_bytes(self, link: Link, data: bytes) -> None: ...
-    def on_closed(self, link: Link) -> None: ...
+    def on_bytes(self, link: Link, data: bytes) -> None:
+        """Take what arrived."""
+
+    def on_closed(self, link: Link) -> None:
+        """Note that a connection is gone."""
 
 
 class Pipe:
@@ -60,7 +64,9 @@ class Pipe:
             return
         self.ended = data is None
         network = self.network
-        self.arrival = max(self.arrival, network.clock.now + network.delay())
+        pace = network.pace(self.source, self.target.name)
+        begun = max(self.arrival, network.clock.now + network.delay())
+        self.arrival = begun + int(pace * len(data or b""))
         self.flying.append((self.arrival, data))
         network.clock.after(self.arrival - network.clock.now, self.arrive)
 
@@ -70,6 +76,7 @@ class Pipe:
             self.flying.pop()
 
     def arrive(self) -> None:
+        """Hand over what is due, unless it is held up on the way."""
         network = self.network
         while self.flying and self.flying[0][0] <= network.clock.now:
             if (self.source, self.target.name) in network.blocked:
@@ -112,26 +119,35 @@ class Network:
         self.clock, self.random = clock, random
         self.blocked: set[tuple[str, str]] = set()
         self.slowness = 1.0
+        self.slow_links: dict[frozenset[str], float] = {}
+        """How many ns a byte takes between two hosts, where that is much."""
         self.connections: dict[Link, Connection] = {}
         self.pipes: list[Pipe] = []
         self._links = 0
 
+    def pace(self, source: str, target: str) -> float:
+        """Return how many ns a byte takes."""
+        return self.slow_links.get(frozenset((source, target)), 0.0)
+
     def delay(self) -> int:
+        """Draw how long the next bytes are on their way."""
         base = self.random.expovariate(1 / (0.4 * MILLISECOND)) + 0.05 * MILLISECOND
         return int(min(base, 4 * MILLISECOND) * self.slowness)
 
     def connect(self, one: Host, other: Host) -> Link:
+        """Connect two hosts, at once."""
         self._links += 1
         link = Link(self._links)
         self.connections[link] = Connection(self, one, other, link)
         return link
 
     def send(self, source: str, link: Link, data: bytes) -> None:
+        """Send bytes; of a connection that is gone they are lost."""
         if (connection := self.connections.get(link)) is not None:
             connection.pipes[source].put(data)
 
     def close(self, source: str, link: Link) -> None:
-        """An orderly close by one side: what it sent still arrives."""
+        """Close by one side, in good order: what it sent still arrives."""
         if (connection := self.connections.pop(link, None)) is None:
             return
         for name, pipe in connection.pipes.items():
@@ -142,7 +158,7 @@ class Network:
                 pipe.ended = True
 
     def crash(self, name: str, *, silently: bool) -> None:
-        """A host dies: its connections break, with or without a word."""
+        """Break the connections of a host that dies, with or without a word."""
         for link, connection in list(self.connections.items()):
             if name in connection.hosts:
                 connection.cut(self.random, silently_for=name if silently else None)
@@ -150,7 +166,7 @@ class Network:
                     del self.connections[link]
 
     def leave(self, name: str) -> None:
-        """A host closes all its connections in good order."""
+        """Close all connections of a host in good order."""
         for link, connection in list(self.connections.items()):
             if name in connection.hosts:
                 self.close(name, link)
@@ -162,7 +178,15 @@ class Network:
             for pipe in self.pipes
         )
 
+    def cut(self, hosts: set[str]) -> None:
+        """Break all connections between two hosts."""
+        for link, connection in list(self.connections.items()):
+            if connection.hosts == hosts:
+                connection.cut(self.random)
+                del self.connections[link]
+
     def heal(self) -> None:
+        """End all partitions: what was held up arrives."""
         self.blocked.clear()
         for pipe in list(self.pipes):
             pipe.arrive()

@@ -1,6 +1,5 @@
 /*
- * Instructions that the engine has only halfway, as the processor has them:
- * SYSENTER, CPUID, RDMSR and WRMSR. Seams, as those of seams.c.
+ * What the processor says of itself, CPUID, and its model-specific registers.
  *
  * The processor is one of the P6 family. A model-specific register that it does
  * not have raises #GP (Intel SDM vol. 2B, RDMSR), by which kernels find out.
@@ -8,36 +7,6 @@
  * TSC_AUX and EFER.
  */
 #include "core.h"
-
-#define HOST_PC ((uintptr_t)__builtin_return_address(0))
-
-/* --- SYSENTER ------------------------------------------------------------------ */
-
-/* Flat 4 GiB, present, accessed, 32-bit, ring 0: code that can be read, data. */
-enum { FLAT_CODE = 0xcf9b00, FLAT_DATA = 0xcf9300 };
-
-static void load_flat(EngineSegment *segment, uint32_t selector, uint32_t flags) {
-    *segment = (EngineSegment){selector, 0, 0, UINT32_MAX, flags};
-}
-
-/* Intel SDM vol. 2B, SYSENTER: the engine only calls those who hook it. */
-void __wrap_helper_sysenter_x86_64(EngineEnv *env, int next_eip_addend) {
-    uint32_t selector = ENV_SYSENTER_CS(env) & 0xfffc;
-    EngineSegment *segments = ENV_SEGMENTS(env);
-
-    (void)next_eip_addend;
-    if (!selector)
-        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
-    ENV_EFLAGS(env) &= ~(uint64_t)(EFLAG_VM86 | EFLAG_INTERRUPT | EFLAG_RESUME);
-    load_flat(&segments[1], selector, FLAT_CODE);
-    load_flat(&segments[2], selector + 8, FLAT_DATA);
-    ENV_HFLAGS(env) &= ~(uint32_t)(HFLAG_CPL | HFLAG_ADD_SEGMENT);
-    ENV_HFLAGS(env) |= HFLAG_CODE_32 | HFLAG_STACK_32;
-    if (segments[0].base | segments[3].base) /* ES, DS */
-        ENV_HFLAGS(env) |= HFLAG_ADD_SEGMENT;
-    ENV_REGS(env)[4] = (uint32_t)ENV_SYSENTER_ESP(env);
-    ENV_EIP(env) = (uint32_t)ENV_SYSENTER_EIP(env);
-}
 
 /* --- CPUID --------------------------------------------------------------------- */
 
@@ -81,9 +50,9 @@ static Leaf cpuid_leaf(EngineEnv *env, uint32_t leaf, uint32_t subleaf) {
     }
 }
 
-void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
-    uint64_t *regs = ENV_REGS(env);
-    Leaf leaf = cpuid_leaf(env, (uint32_t)regs[0], (uint32_t)regs[1]);
+void do_cpuid(Core *core) {
+    uint64_t *regs = ENV_REGS(core->env);
+    Leaf leaf = cpuid_leaf(core->env, (uint32_t)regs[0], (uint32_t)regs[1]);
 
     regs[0] = leaf.eax;
     regs[3] = leaf.ebx;
@@ -211,18 +180,19 @@ static bool write_msr(Core *core, uint32_t number, uint64_t value, uintptr_t hos
     }
 }
 
-void __wrap_helper_rdmsr_x86_64(EngineEnv *env) {
-    uint64_t value = 0;
+void do_rdmsr(Core *core, uintptr_t host_pc) {
+    uint64_t *regs = ENV_REGS(core->env), value = 0;
 
-    if (!read_msr(core_running, (uint32_t)ENV_REGS(env)[1], &value, HOST_PC))
-        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
-    ENV_REGS(env)[0] = (uint32_t)value;
-    ENV_REGS(env)[2] = value >> 32;
+    if (!read_msr(core, (uint32_t)regs[1], &value, host_pc))
+        raise_exception_err_ra_x86_64(core->env, EXCEPTION_GP, 0, host_pc);
+    regs[0] = (uint32_t)value;
+    regs[2] = value >> 32;
 }
 
-void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
-    uint64_t value = (uint32_t)ENV_REGS(env)[0] | (uint64_t)(uint32_t)ENV_REGS(env)[2] << 32;
+void do_wrmsr(Core *core, uintptr_t host_pc) {
+    uint64_t *regs = ENV_REGS(core->env);
+    uint64_t value = (uint32_t)regs[0] | (uint64_t)(uint32_t)regs[2] << 32;
 
-    if (!write_msr(core_running, (uint32_t)ENV_REGS(env)[1], value, HOST_PC))
-        raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, HOST_PC);
+    if (!write_msr(core, (uint32_t)regs[1], value, host_pc))
+        raise_exception_err_ra_x86_64(core->env, EXCEPTION_GP, 0, host_pc);
 }

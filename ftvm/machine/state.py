@@ -1,0 +1,107 @@
+"""Everything that a machine goes on by, except its memory, as plain data.
+
+A snapshot and a state transfer both carry this; they differ in how they carry
+the pages.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from ftvm.errors import StateError, UsageError
+from ftvm.machine.boot.memory_map import check_memory_bytes
+from ftvm.machine.cpu import REGISTER_BYTES, Mode
+from ftvm.machine.machine import DIGEST_BYTES, Machine, MachineConfig
+from ftvm.machine.plain import convert_plain
+from ftvm.units import InstructionCount, Nanoseconds
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """A machine without its memory.
+
+    ``log_bases`` are what the next log entry refers to, ``log_entries`` how
+    many there were before; ``digest`` is the chain's newest link, ``links``
+    how many it has.
+    """
+
+    config: MachineConfig
+    count: Natural
+    registers: bytes
+    guest_ns: Natural
+    log_bases: tuple[Natural, Natural]
+    log_entries: Natural
+    digest: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
+    links: Natural
+    input_bytes: Natural
+    exit_value: Annotated[int, msgspec.Meta(ge=0, le=0xFF)] | None
+    devices: dict[str, Any]
+
+
+def describe(machine: Machine) -> MachineState:
+    """Return the state of a machine that does not run."""
+    return MachineState(
+        config=machine.config,
+        count=machine.count,
+        registers=machine.cpu.register_bytes,
+        guest_ns=machine.cpu.last_time,
+        log_bases=machine.cpu.log_bases,
+        log_entries=machine.cpu.log_entries,
+        digest=machine.digest,
+        links=machine.links,
+        input_bytes=machine.input_bytes,
+        exit_value=machine.exit_value,
+        devices=dict(machine.bus.state()),
+    )
+
+
+def check_config(config: MachineConfig, what: str) -> None:
+    """Raise StateError, naming `what`, if no machine is configured so."""
+    try:
+        check_memory_bytes(config.memory_bytes)
+    except UsageError as error:
+        raise StateError(f"{what}: {error}") from None
+
+
+def check_state(state: MachineState, what: str) -> None:
+    """Raise StateError, naming `what`, if no machine has this state."""
+    check_config(state.config, what)
+    if len(state.registers) != REGISTER_BYTES:
+        raise StateError(f"{what}: the registers are not those of this CPU")
+    if state.log_bases[0] > state.count or state.log_bases[1] > state.guest_ns:
+        raise StateError(f"{what}: the log's last entry is later than the machine")
+
+
+def resume(machine: Machine, state: MachineState, what: str) -> None:
+    """Make a machine, new but for its memory, go on from `state`, which was checked.
+
+    Raises StateError, naming `what`, if a device or the CPU cannot; the machine
+    is of no use then.
+    """
+    machine.bus.restore(_device_states(machine, state.devices, what))
+    machine.cpu.hash_memory()
+    machine.cpu.count = InstructionCount(state.count)
+    machine.cpu.register_bytes = state.registers
+    machine.cpu.log_bases = state.log_bases
+    machine.cpu.log_entries = state.log_entries
+    machine.cpu.set_guest_ns(Nanoseconds(state.guest_ns))
+    machine.go_live(Mode.SOLO)
+    machine.digest = state.digest
+    machine.links = state.links
+    machine.input_bytes = state.input_bytes
+    machine.exit_value = state.exit_value
+
+
+def _device_states(
+    machine: Machine, states: dict[str, Any], what: str
+) -> tuple[tuple[str, object], ...]:
+    kinds = {name: type(state) for name, state in machine.bus.state()}
+    if sorted(kinds) != sorted(states):
+        raise StateError(f"{what}: has devices {', '.join(sorted(states))}")
+    return tuple(
+        (name, convert_plain(states[name], kinds[name], f"{what}: {name}"))
+        for name in sorted(states)
+    )

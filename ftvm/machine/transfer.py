@@ -1,0 +1,237 @@
+"""A running machine's state, piece by piece, and a machine from the pieces.
+
+The sender reads memory in rounds while the guest runs on: the first round is
+every page that is not all zeros, each later one the pages written during the
+round before; a page that was written again before its turn waits for the next
+round. Each round begins with a checkpoint, which is in the log like any
+other, so whatever replays that log empties its TLB there too. When what is
+left is small enough to be sent while the guest stands still, `finish` sends it
+with registers, devices and count. A guest that writes faster than its pages
+can be sent is slowed down (`allowance`) until they can.
+
+A piece is a byte that says what it is, and then:
+
+    H  the machine's configuration, in MessagePack; first, and once
+    P  two numbers of four bytes, little-endian: n pages with content, z pages of
+       zeros; n + z page numbers of four bytes; n times the content of a page
+    E  the rest, an `_End` in MessagePack; last, and once
+
+Pages are not deflated: that is slower than a network is.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ftvm.errors import StateError
+from ftvm.machine.machine import Machine, MachineConfig
+from ftvm.machine.plain import decode_plain, encode_plain
+from ftvm.machine.state import MachineState, check_config, check_state, describe, resume
+from ftvm.units import PAGE_BYTES, GuestPhysical
+
+PIECE_PAGES = 32
+"""Pages in a piece: 128 KiB are some 0.1 ms of work for either side."""
+
+REST_PAGES_MAX = 512
+"""Pages that may be left for the pause: 2 MiB take a few milliseconds."""
+
+PUMP_PIECES = 8
+"""Pieces to send between two turns of the guest."""
+
+ALLOWANCE_MIN = 64
+"""Fewest instructions of a guest that is slowed down, between `PUMP_PIECES` pieces: even if each
+writes two pages, that is less than was sent."""
+
+_SETTLE_PIECES = 64
+_COUNTS = struct.Struct("<II")
+_ZEROS = bytes(PAGE_BYTES)
+
+
+@dataclass(frozen=True)
+class _End:
+    """What makes the pages a machine, and the digest that this machine must have."""
+
+    state: MachineState
+    state_digest: bytes
+
+
+class StateSender:
+    """Sends one machine's state; all calls come while the machine does not run."""
+
+    def __init__(self, machine: Machine, rest_pages_max: int = REST_PAGES_MAX) -> None:
+        """Begin the first round: the machine makes a checkpoint."""
+        self._machine = machine
+        self._rest_pages_max = rest_pages_max
+        machine.checkpoint()
+        machine.cpu.take_unsent()
+        self._pages = machine.cpu.used_pages()
+        self._zeros: list[int] = []
+        self._at = 0
+        self._round_pages = len(self._pages)
+        self._round_count = machine.count
+        self._header: bytes | None = b"H" + encode_plain(machine.config)
+        self.ready = False
+        """Whether the rest is small enough to be sent while the guest stands still."""
+        self.allowance: int | None = None
+        """Instructions that the guest may execute for each `PUMP_PIECES` sent; None for any."""
+        self.rounds = 1
+        self.pages = 0
+        """Pages sent so far, one that was sent twice counted twice."""
+
+    def next_piece(self) -> bytes | None:
+        """Return the next piece; None when it is time to `finish`."""
+        if self._header is not None:
+            header, self._header = self._header, None
+            return header
+        while (piece := self._next_of_round()) is None:
+            if self._machine.cpu.unsent_pages <= self._rest_pages_max:
+                self.ready = True
+                return None
+            self._next_round()
+        return piece
+
+    def finish(self) -> list[bytes]:
+        """Return the last pieces; whatever the machine does next is for the log to tell."""
+        pieces = [] if self._header is None else [self._header]
+        while (piece := self._next_of_round()) is not None:
+            pieces.append(piece)
+        self._machine.checkpoint()
+        self._take_written()
+        while (piece := self._next_of_round()) is not None:
+            pieces.append(piece)
+        end = _End(describe(self._machine), self._machine.state_digest())
+        return [*pieces, b"E" + encode_plain(end)]
+
+    def _take_written(self) -> None:
+        self._pages, self._zeros = self._machine.cpu.take_unsent()
+        self._at = 0
+
+    def _next_round(self) -> None:
+        self._machine.checkpoint()
+        self._take_written()
+        pages = len(self._pages) + len(self._zeros)
+        if 4 * pages > 3 * self._round_pages:
+            self.allowance = self._slower(pages)
+        self._round_pages, self._round_count = pages, self._machine.count
+        self.rounds += 1
+
+    def _slower(self, written: int) -> int:
+        """Half the pages sent between two turns, by what the guest did in this round."""
+        executed = self._machine.count - self._round_count
+        slower = PUMP_PIECES * PIECE_PAGES // 2 * executed // written
+        if self.allowance is not None:
+            slower = min(slower, self.allowance // 4)
+        return max(slower, ALLOWANCE_MIN)
+
+    def _next_of_round(self) -> bytes | None:
+        """The next piece of this round; what was written again is for the next one."""
+        cpu = self._machine.cpu
+        while self._at < len(self._pages):
+            full = cpu.unwritten(self._pages[self._at : self._at + PIECE_PAGES])
+            self._at += PIECE_PAGES
+            if full:
+                return self._piece(full, [])
+        if self._zeros:
+            zeros, self._zeros = self._zeros[:PIECE_PAGES], self._zeros[PIECE_PAGES:]
+            return self._piece([], zeros)
+        return None
+
+    def _piece(self, full: list[int], zeros: list[int]) -> bytes:
+        memory = self._machine.cpu.memory
+        content = [memory[first:end] for first, end in _spans(full)]
+        self.pages += len(full) + len(zeros)
+        numbers = struct.pack(f"<{len(full) + len(zeros)}I", *full, *zeros)
+        return b"".join((b"P", _COUNTS.pack(len(full), len(zeros)), numbers, *content))
+
+
+def _spans(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield where in memory each run of neighbouring pages begins and ends."""
+    begin = 0
+    for at in range(1, len(pages) + 1):
+        if at == len(pages) or pages[at] != pages[at - 1] + 1:
+            yield pages[begin] * PAGE_BYTES, (pages[at - 1] + 1) * PAGE_BYTES
+            begin = at
+
+
+class StateReceiver:
+    """Makes a machine of the pieces that a `StateSender` gives, in their order.
+
+    Until the last piece has proved to be right there is no machine, and after
+    an error there will be none.
+    """
+
+    def __init__(self, config: MachineConfig | None = None) -> None:
+        """Begin; with a `config`, refuse every other machine."""
+        self._wanted = config
+        self._machine: Machine | None = None
+        self._pieces = 0
+        self._over = False
+
+    def feed(self, piece: bytes) -> Machine | None:
+        """Take the next piece; return the machine with the last one.
+
+        Raises StateError, saying what is wrong, if that is no such piece or the
+        machine is not the one that was sent.
+        """
+        if self._over:
+            raise StateError("transfer: a piece after the end")
+        try:
+            machine = self._take(piece)
+        except StateError:
+            self._over, self._machine = True, None
+            raise
+        if machine is not None:
+            self._over, self._machine = True, None
+        return machine
+
+    def _take(self, piece: bytes) -> Machine | None:
+        kind, body = piece[:1], memoryview(piece)[1:]
+        if self._machine is None:
+            if kind != b"H":
+                raise StateError("transfer: does not begin with a configuration")
+            self._machine = self._make(bytes(body))
+        elif kind == b"P":
+            self._write(self._machine, body)
+        elif kind == b"E":
+            return self._end(self._machine, bytes(body))
+        else:
+            raise StateError(f"transfer: a piece of kind {kind!r}")
+        return None
+
+    def _make(self, body: bytes) -> Machine:
+        config = decode_plain(body, MachineConfig, "transfer")
+        if self._wanted not in (None, config):
+            raise StateError("transfer: this machine is configured otherwise")
+        check_config(config, "transfer")
+        return Machine(config)
+
+    def _write(self, machine: Machine, body: memoryview) -> None:
+        if len(body) < _COUNTS.size:
+            raise StateError("transfer: a piece is cut off")
+        full, zero = _COUNTS.unpack_from(body)
+        content = _COUNTS.size + 4 * (full + zero)
+        if not 0 < full + zero <= PIECE_PAGES or len(body) != content + full * PAGE_BYTES:
+            raise StateError(f"transfer: {len(body)} bytes for {full} and {zero} pages")
+        numbers = struct.unpack_from(f"<{full + zero}I", body, _COUNTS.size)
+        if max(numbers) >= machine.config.memory_bytes // PAGE_BYTES:
+            raise StateError(f"transfer: the machine has no page {max(numbers)}")
+        for first, end in _spans(numbers[:full]):
+            page, content = body[content : content + end - first], content + end - first
+            machine.cpu.write_memory(GuestPhysical(first), page)
+        for number in numbers[full:]:
+            machine.cpu.write_memory(GuestPhysical(number * PAGE_BYTES), _ZEROS)
+        self._pieces += 1
+        if self._pieces % _SETTLE_PIECES == 0:  # or all is hashed during the sender's pause
+            machine.cpu.synchronize()
+
+    def _end(self, machine: Machine, body: bytes) -> Machine:
+        end = decode_plain(body, _End, "transfer")
+        if end.state.config != machine.config:
+            raise StateError("transfer: begins with one configuration and ends with another")
+        check_state(end.state, "transfer")
+        resume(machine, end.state, "transfer")
+        if machine.state_digest() != end.state_digest:
+            raise StateError(
+                f"transfer: the machine received is not the one sent, at count {end.state.count}"
+            )
+        return machine

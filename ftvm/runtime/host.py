@@ -1,0 +1,201 @@
+"""A host of its own: runs a guest as primary, or joins one that runs elsewhere.
+
+A host that joins asks the hosts it was told of how they are, until one of them
+is a primary that has no backup, and becomes its backup by state transfer. What
+ends that before there is a pair sends it back to asking; what ends it later is
+its end.
+"""
+
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from ftvm.errors import HostError, UsageError
+from ftvm.replication.events import HaltCause
+from ftvm.replication.framing import Kind
+from ftvm.replication.messages import Reason
+from ftvm.replication.settings import Settings
+from ftvm.replication.states import PrimaryState
+from ftvm.runtime import control
+from ftvm.runtime.addresses import Address
+from ftvm.runtime.dialer import RETRY_INTERVAL_NS
+from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.guest import End, now_ns
+from ftvm.runtime.inquirer import Inquirer
+from ftvm.runtime.node import Node
+from ftvm.runtime.status import HostStatus
+from ftvm.runtime.store_asker import StoreAsker
+from ftvm.runtime.store_url import parse_store_url
+from ftvm.runtime.transport import Closed, Refused, Transport
+from ftvm.units import Generation, Nanoseconds
+
+_NAME_BYTES_MAX = 54
+"""Of a node's name (64), what is left of its address beside the part that makes it unique."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a host ended. `end` is the guest's end if that is why."""
+
+    cause: str
+    detail: str
+    end: tuple[End, int] | None
+    parting: Reason | None
+    """Of an end in good order: why."""
+    is_primary: bool
+    count: int
+
+
+def name_of(listen: Address) -> str:
+    """Return a name for a node that no other process has: its address and some random digits."""
+    wildcard = listen.host in ("0.0.0.0", "::")
+    where = Address(socket.gethostname(), listen.port) if wildcard else listen
+    return (
+        f"{str(where).encode()[-_NAME_BYTES_MAX:].decode(errors='ignore')}/{secrets.token_hex(4)}"
+    )
+
+
+def address_in(name: str) -> str:
+    """Return the address in a node's name, for people."""
+    return name.rpartition("/")[0] or name
+
+
+class Host:
+    """One run of `ftvm serve`. `config` is for the node, which is a recruit if there is `join`."""
+
+    def __init__(
+        self,
+        config: control.NodeConfig,
+        join: tuple[Address, ...],
+        transport: Transport,
+        tell: Callable[[control.Told], None],
+    ) -> None:
+        self._config = config
+        self._join = join
+        self._transport = transport
+        self._tell = tell
+        self._store_asker = StoreAsker()
+        self._store_url = parse_store_url(config.store_url)
+        self._began_ns = now_ns()
+        self._node: Node | None = None
+        self._left = False
+        self._waits_for = ""
+        self._tried_ns = 0
+        """When we last tried to become a backup."""
+
+    def run(self) -> Verdict:
+        """Be a host until there is nothing more to do; StateError, HostError: it cannot be one."""
+        if not self._join:
+            return self._be(self._config)
+        while (config := self._seek()) is not None:
+            verdict = self._be(config)
+            if verdict.cause not in (HaltCause.UNPROTECTED, HaltCause.REFUSED) or self._left:
+                return verdict
+            self._say(f"{address_in(config.join_host)}: {verdict.detail}")
+        return Verdict("", "", None, Reason.USER_ACTION, False, 0)
+
+    def leave(self, detail: str) -> bool:
+        """End, and leave the guest to the pair's other half; False if that takes a while."""
+        self._left = True
+        return self._node is None or self._node.leave(detail)
+
+    def _be(self, config: control.NodeConfig) -> Verdict:
+        self._node = node = Node(config, self._transport, self._store_asker, self._tell)
+        over = node.run()
+        self._node = None
+        guest = node.guest
+        return Verdict(
+            cause=over.cause,
+            detail=over.detail,
+            end=guest.end if guest else None,
+            parting=node.parting,
+            is_primary=node.status().role == "primary",
+            count=guest.machine.count if guest else 0,
+        )
+
+    # --- looking for a primary ---
+
+    def _seek(self) -> control.NodeConfig | None:
+        """Wait for a primary that needs a backup; None if we are to leave before there is one."""
+        inquirer = Inquirer(self._transport, self._join)
+        entrance = Entrance(
+            self._transport,
+            Settings(),
+            self._status,
+            lambda line: self._tell(control.Refused(line)),
+        )
+        asked_ns = now_ns()
+        found = None
+        while not self._left and found is None:
+            now = now_ns()
+            if inquirer.settled and now >= asked_ns + RETRY_INTERVAL_NS:
+                inquirer.forget()
+                asked_ns = now
+            inquirer.tend(now)
+            for happening in self._transport.poll(RETRY_INTERVAL_NS):
+                if isinstance(happening, Refused) or inquirer.take(happening):
+                    continue
+                match entrance.take(happening, now):
+                    case Admitted(link, kind):
+                        what = "console" if kind is Kind.CONSOLE else "backup"
+                        entrance.turn_away(link, f"this host stands by, and serves no {what}", now)
+                    case Closed():
+                        continue
+            entrance.tick(now)
+            if inquirer.settled and now >= self._tried_ns + RETRY_INTERVAL_NS:
+                found = self._choose(inquirer)
+        inquirer.end()
+        for link in self._transport.open_links():
+            self._transport.close(link)
+        return found
+
+    def _choose(self, inquirer: Inquirer) -> control.NodeConfig | None:
+        """Return what to be, if somebody needs us; say what we wait for, if not."""
+        primaries = [(a, s) for a, s in inquirer.answers.items() if s.role == "primary"]
+        if not primaries:
+            self._say("; ".join(inquirer.troubles.values()) or "no primary among them")
+            return None
+        address, status = max(primaries, key=lambda found: found[1].generation)
+        if status.state != PrimaryState.SOLO:
+            self._say(f"primary {address} is {status.state}, and needs no backup")
+            return None
+        if (trouble := self._judge_store(status)) is not None:
+            self._say(trouble)
+            return None
+        self._tried_ns = now_ns()
+        return msgspec.structs.replace(self._config, join_host=address.host, join_port=address.port)
+
+    def _judge_store(self, primary: HostStatus) -> str | None:
+        """Return why the store cannot be used now, if so; UsageError if it never can."""
+        store = self._store_url.open(bytes.fromhex(primary.run))
+        try:
+            held = store.current().generation
+        except HostError as error:
+            return str(error)
+        if held < primary.generation:
+            raise UsageError(
+                f"store {self._store_url.text} has generation {held} of the run, and primary"
+                f" {address_in(primary.node)} has {primary.generation}: give the store that it uses"
+            )
+        return None
+
+    def _say(self, waits_for: str) -> None:
+        if waits_for != self._waits_for:
+            self._waits_for = waits_for
+            self._tell(control.Waits(waits_for))
+
+    def _status(self) -> HostStatus:
+        return HostStatus(
+            node=self._config.name,
+            role="standby",
+            state="standby",
+            protection="disabled",
+            reason="",
+            detail=self._waits_for,
+            run="",
+            generation=Generation(0),
+            uptime_ns=Nanoseconds(now_ns() - self._began_ns),
+        )

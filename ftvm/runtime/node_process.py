@@ -1,0 +1,55 @@
+"""A process that is one replica for a supervisor.
+
+`python -m ftvm.runtime.node_process` reads a `Launch` from standard input, and
+tells on standard output what becomes of the replica.
+"""
+
+import os
+import signal
+import socket
+import sys
+
+from ftvm.errors import FtvmError
+from ftvm.runtime import control, security
+from ftvm.runtime.node import Node
+from ftvm.runtime.store_asker import StoreAsker
+from ftvm.runtime.transport import Transport
+
+_STDIN, _STDOUT = 0, 1
+
+
+def _tell(told: control.Told) -> None:
+    os.write(_STDOUT, control.encode_line(told))
+
+
+def _commanded(node: Node) -> None:
+    line = os.read(_STDIN, 65536)
+    if not line:  # the supervisor is gone, and nobody is left to serve
+        os._exit(1)
+    node.stop(control.decode_line(line, control.Stop).detail)
+
+
+def main() -> int:
+    """Run a node as its supervisor says; returns the process's exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to judge
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(_STDIN, 1)
+        if not byte:
+            return 2
+        line += byte
+    try:
+        launch = control.decode_line(bytes(line), control.Launch)
+        transport = Transport(security.from_key(bytes.fromhex(launch.key)))
+        transport.accept_from(socket.socket(fileno=launch.listen_descriptor), "replica")
+        node = Node(launch.node, transport, StoreAsker(), _tell)
+        transport.watch(_STDIN, lambda: _commanded(node))
+        node.run()
+    except FtvmError as error:
+        _tell(control.Over("error", str(error)))
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""The console of a guest that runs on other hosts: follows its primary, wherever that is."""
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+
+from ftvm.replication.endpoint import ConsoleEndpoint
+from ftvm.replication.events import (
+    Attached,
+    Close,
+    Contradiction,
+    Dismissed,
+    GuestExited,
+    OutputAccepted,
+    Send,
+)
+from ftvm.runtime.addresses import Address
+from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.guest import now_ns
+from ftvm.runtime.security import Security
+from ftvm.runtime.transport import Closed, Received, Transport
+from ftvm.units import Generation, Nanoseconds
+
+_NAME_BYTES_MAX = 48
+
+
+class RemoteConsole:
+    """Call `poll` in a loop, type with `write` as far as `room` goes; output comes by callback."""
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        security: Security,
+        output: Callable[[bytes], None],
+    ) -> None:
+        """Begin to connect with the first `poll`."""
+        self.transport = Transport(security)
+        self._hosts = len(addresses)
+        self._dialer = Dialer(self.transport, addresses)
+        self._endpoint = ConsoleEndpoint(_name())
+        self._output = output
+        self.output_at_ns = Nanoseconds(0)
+        """When the guest last said something."""
+        self.attached_to: tuple[str, Generation] | None = None
+        """Node and generation of the primary that we were attached to last."""
+        self.answered_ns = now_ns()
+        """When there was last a host of the pair that we were connected to."""
+        self.exited: GuestExited | None = None
+        self.dismissed: str | None = None
+        """Who has taken the console over, if somebody has."""
+        self.contradictions: list[str] = []
+
+    @property
+    def running(self) -> bool:
+        """Whether we are attached to a primary."""
+        return self._endpoint.attached is not None
+
+    @property
+    def reached(self) -> bool:
+        """Whether any host of the pair has answered and is still there."""
+        return self._endpoint.watching
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether every host was tried in vain."""
+        return not self.reached and len(self._dialer.troubles) == self._hosts
+
+    @property
+    def troubles(self) -> list[str]:
+        """Why hosts cannot be reached, a line each."""
+        return list(self._dialer.troubles.values())
+
+    @property
+    def input_settled(self) -> bool:
+        """Whether all input so far is in the guest for good."""
+        return self._endpoint.unsettled() == 0
+
+    def room(self) -> int:
+        """How many bytes `write` takes now."""
+        return self._endpoint.room()
+
+    def write(self, data: bytes) -> None:
+        """Type `data` on the guest's console."""
+        self._endpoint.write(data)
+        self._act()
+
+    def poll(self, timeout: Nanoseconds) -> None:
+        """Do what there is to do, waiting at most `timeout` for something."""
+        now = now_ns()
+        if self.reached:
+            self.answered_ns = now
+        for link in self._dialer.dial(now):
+            self._endpoint.connected(link, now)
+        self._endpoint.tick(now)
+        self._act()
+        for due in (self._dialer.deadline(), self._endpoint.deadline()):
+            if due is not None:
+                timeout = Nanoseconds(min(timeout, max(0, due - now_ns())))
+        for happening in self.transport.poll(timeout):
+            match happening:
+                case Received(link, data):
+                    if self._dialer.owns(link):
+                        self._dialer.answered(link)
+                    self._endpoint.receive(link, data, now_ns())
+                case Closed(link, why):
+                    self._dialer.closed(link, why)
+                    self._endpoint.closed(link)
+            self._act()
+
+    def leave(self) -> None:
+        """Detach; the guest runs on, and waits for nobody to see what it says."""
+        self._endpoint.leave()
+        self._act()
+        self.part()
+
+    def part(self) -> None:
+        """Let what was sent last go out, for as long as the other side takes it."""
+        deadline = now_ns() + 1_000_000_000
+        for link in self.transport.open_links():
+            self.transport.close(link)
+        while self.transport.open_links() and now_ns() < deadline:
+            self.transport.poll(Nanoseconds(10_000_000))
+
+    def _act(self) -> None:
+        while (event := self._endpoint.next_event()) is not None:
+            match event:
+                case Send(link, _):
+                    self.transport.send(link, event.data)
+                case Close(link, why):
+                    self.transport.close(link)
+                    self._dialer.closed(link, why)
+                case OutputAccepted(_, _, _, data):
+                    self.output_at_ns = now_ns()
+                    self._output(data)
+                case Attached(_, node, generation):
+                    self.attached_to = node, generation
+                case GuestExited():
+                    self.exited = event
+                case Dismissed(detail):
+                    self.dismissed = detail
+                case Contradiction(kind, detail):
+                    self.contradictions.append(f"{kind.value}: {detail}")
+
+
+def _name() -> str:
+    host = socket.gethostname().encode()[:_NAME_BYTES_MAX].decode(errors="ignore")
+    return f"{host}/{secrets.token_hex(4)}"

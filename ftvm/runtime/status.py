@@ -1,0 +1,112 @@
+"""How a host is, as data: `ftvm status` shows it, a host that waits to join looks at it.
+
+`protection` and `reason` are the words of vSphere's API for the same things
+(VirtualMachineFaultToleranceState, VirtualMachineNeedSecondaryReason).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from ftvm.errors import ProtocolError
+from ftvm.replication.events import LossCause
+from ftvm.replication.states import BackupState, PrimaryState
+from ftvm.runtime.report import Stall
+
+Role = Literal["primary", "backup", "standby"]
+Protection = Literal["notConfigured", "disabled", "needSecondary", "starting", "running"]
+Reason = Literal["", "initializing", "divergence", "lostConnection", "userAction", "other"]
+
+PROTECTION_OF_PRIMARY: dict[PrimaryState, Protection] = {
+    PrimaryState.CLAIMING: "starting",
+    PrimaryState.AWAITING: "starting",
+    PrimaryState.PAIRED: "running",
+    PrimaryState.ARBITRATING: "needSecondary",
+    PrimaryState.SOLO: "needSecondary",
+    PrimaryState.PROTECTING: "starting",
+    PrimaryState.ENDED: "disabled",
+    PrimaryState.HALTED: "disabled",
+}
+PROTECTION_OF_BACKUP: dict[BackupState, Protection] = {
+    BackupState.JOINING: "starting",
+    BackupState.RECEIVING: "starting",
+    BackupState.READY: "starting",
+    BackupState.FOLLOWING: "running",
+    BackupState.CATCHING_UP: "needSecondary",
+    BackupState.ARBITRATING: "needSecondary",
+    BackupState.LIVE: "needSecondary",
+    BackupState.ENDING: "disabled",
+    BackupState.ENDED: "disabled",
+    BackupState.HALTED: "disabled",
+}
+REASON_OF: dict[LossCause, Reason] = {
+    LossCause.CLOSED: "lostConnection",
+    LossCause.SILENT: "lostConnection",
+    LossCause.STALLED: "other",
+    LossCause.BROKE_PROTOCOL: "other",
+    LossCause.DIVERGED: "divergence",
+    LossCause.LEFT: "userAction",
+}
+
+
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One host. Instructions are engine steps since reset, times are ns of host time.
+
+    ``protection`` is running when the guest can lose a replica, starting while
+    a new backup is on its way, needSecondary with a ``reason`` when the guest
+    runs on one host alone, disabled of a host that stands by or that has ended, notConfigured when
+    no backup is wanted. ``state`` is the protocol's own (docs/protocol.md).
+    """
+
+    node: str
+    role: Role
+    state: str
+    protection: Protection
+    reason: Reason
+    detail: str
+    """Of the reason, for people."""
+    run: str
+    """The run's id in hexadecimal; empty if none is known."""
+    generation: int
+    image: str = ""
+    """The image's name; empty on hosts that were sent their machine."""
+    memory_bytes: int = 0
+    instructions: int = 0
+    peer: str = ""
+    """Name of the other half of the pair, or of what is to become it."""
+    lag_instructions: int | None = None
+    """How far the backup is behind the primary; of a backup: behind what it has heard."""
+    lag_ns: int | None = None
+    log_bytes: int = 0
+    log_entries: int = 0
+    log_bytes_per_s: int = 0
+    held_bytes: int = 0
+    """Output that waits for the backup."""
+    unconfirmed_bytes: int = 0
+    """Output that no console is known to have."""
+    digests: int = 0
+    digest: str = ""
+    """The newest digest, which the replicas have in common, or would have."""
+    digest_instruction: int | None = None
+    console: str = ""
+    """Name of the console that is attached."""
+    wait: str = ""
+    """Why the guest must not run now."""
+    slowed: float = 0.0
+    """Part of its time, 0 to 1, that a primary's guest rested so that its backup could follow."""
+    stalls: dict[str, Stall] = msgspec.field(default_factory=dict)
+    """How often the guest had to wait, and for how long, by the cause: as `wait` has it."""
+    uptime_ns: int = 0
+
+
+def encode_status(status: HostStatus) -> bytes:
+    """Return a status for the wire."""
+    return msgspec.json.encode(status)
+
+
+def decode_status(data: bytes) -> HostStatus:
+    """Read a status; ProtocolError if it is none."""
+    try:
+        return msgspec.json.decode(data, type=HostStatus)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"no status: {error}") from None

@@ -1,0 +1,98 @@
+"""What a node remembers so that it can say how it is."""
+
+from ftvm.replication.backup import BackupProtocol
+from ftvm.replication.events import PeerLost
+from ftvm.replication.primary import PrimaryProtocol
+from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.meters import Meters
+from ftvm.runtime.report import stalls_of
+from ftvm.runtime.status import (
+    PROTECTION_OF_BACKUP,
+    PROTECTION_OF_PRIMARY,
+    REASON_OF,
+    HostStatus,
+    Reason,
+)
+from ftvm.units import Nanoseconds
+
+
+class StatusKeeper:
+    """Follows one node through its life."""
+
+    def __init__(self, node: str, image: str, solo: bool) -> None:
+        self._node = node
+        self._image = image
+        self._solo = solo
+        self._began_ns = now_ns()
+        self._meters = Meters()
+        self._reason: Reason = "initializing"
+        self._detail = ""
+        self.peer = ""
+        """The other half of the pair."""
+        self.console = ""
+        """The console that attached last."""
+
+    def joined(self, node: str) -> None:
+        """Note that the pair is whole."""
+        self.peer, self._detail = node, ""
+
+    def lost(self, loss: PeerLost) -> None:
+        """Note why the pair is not whole."""
+        self._reason = REASON_OF[loss.cause]
+        self._detail = f"{loss.cause.value}: {loss.detail}" if loss.detail else loss.cause.value
+        self.peer = ""
+
+    def note(self, protocol: PrimaryProtocol | BackupProtocol, now: Nanoseconds) -> None:
+        """Note where the log's writer stands."""
+        if isinstance(protocol, PrimaryProtocol):
+            self._meters.note(protocol.count, protocol.position, now)
+        else:
+            self._meters.note(protocol.mark.count, protocol.mark.position, now)
+
+    def status(self, protocol: PrimaryProtocol | BackupProtocol, guest: Guest | None) -> HostStatus:
+        """Say how the node is."""
+        now = now_ns()
+        if isinstance(protocol, PrimaryProtocol):
+            role, protection = "primary", PROTECTION_OF_PRIMARY[protocol.state]
+            if self._solo:
+                protection = "notConfigured"
+            writer_position, executed = protocol.position, protocol.lockstep.executed
+            writer_count, paired = protocol.count, protection == "running"
+            held_bytes = protocol.held_bytes
+            wait = protocol.wait.value if protocol.wait else ""
+        else:
+            role, protection = "backup", PROTECTION_OF_BACKUP[protocol.state]
+            writer_position, executed = protocol.mark.position, protocol.count
+            writer_count, paired, held_bytes, wait = protocol.mark.count, guest is not None, 0, ""
+        machine = None if guest is None else guest.machine
+        needs = protection == "needSecondary"
+        outputs = protocol.console.outputs.values()
+        return HostStatus(
+            node=self._node,
+            role="primary" if role == "primary" else "backup",
+            state=protocol.state.value,
+            protection=protection,
+            reason=self._reason if needs else "",
+            detail=self._detail if needs else "",
+            run=protocol.console.run.hex() if any(protocol.console.run) else "",
+            generation=protocol.generation,
+            image=self._image,
+            memory_bytes=machine.config.memory_bytes if machine else 0,
+            instructions=machine.count if machine else 0,
+            peer=self.peer,
+            lag_instructions=writer_count - executed if paired else None,
+            lag_ns=self._meters.lag_ns(executed, now) if paired else None,
+            log_bytes=writer_position,
+            log_entries=machine.cpu.log_entries if machine else 0,
+            log_bytes_per_s=self._meters.log_bytes_per_s(writer_position, now),
+            held_bytes=held_bytes,
+            unconfirmed_bytes=sum(stream.unconfirmed_bytes for stream in outputs),
+            digests=machine.links if machine else 0,
+            digest=machine.digest.hex() if machine and machine.links else "",
+            digest_instruction=machine.digest_count if machine and machine.links else None,
+            console=self.console if protocol.console.attached else "",
+            wait=wait,
+            slowed=round(protocol.flow.totals.slowed, 4),
+            stalls=stalls_of(protocol.flow.totals),
+            uptime_ns=now - self._began_ns,
+        )

@@ -1,1 +1,0 @@
-"""A seeded simulator around the real protocol objects."""
