@@ -40,6 +40,7 @@ class Protector:
         self._sender = StateSender(guest.machine)
         self._bytes = 0
         self._turn_ns = self._paused_ns = self._sent_ns = 0
+        self._count = guest.machine.count
 
     @property
     def turn_at(self) -> Nanoseconds:
@@ -73,6 +74,7 @@ class Protector:
         self._paused_ns = now_ns()
         pieces = self._sender.finish()
         machine = self._guest.machine
+        self._count = machine.count
         protocol.log_produced(machine.cpu.log_take())
         for piece in pieces:
             self._note(piece)
@@ -87,7 +89,7 @@ class Protector:
         return control.Protected(
             node=self._node,
             generation=generation,
-            count=self._guest.machine.count,
+            count=self._count,
             bytes=self._bytes,
             rounds=self._sender.rounds,
             pages=self._sender.pages,

@@ -288,7 +288,7 @@ class Transport:
                 return
             data = b""
         if not data:
-            if unproven:
+            if unproven and not connection.deaf:
                 self._refuse(link, connection, "it left before it had proven itself")
             else:
                 self._lost(link, connection)
