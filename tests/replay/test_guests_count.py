@@ -51,7 +51,7 @@ def test_the_guest_is_the_same_on_the_oracle(guest_images: Path, guest: str) -> 
     oracle.run(STEPS_MAX, [*recording.views])
     assert_same(recording, oracle)
     if guest in CORE_DEFINES:
-        assert oracle.limit == "the core defines this instruction"
+        assert oracle.limit == "stock Unicorn does this otherwise"
         assert oracle.count > CORE_DEFINES[guest]
         return
     assert oracle.limit is None
