@@ -25,9 +25,9 @@ GUESTS = {
 }
 
 
-# Guests with an instruction that the oracle cannot follow (RDTSCP, RDMSR), and the least
+# Guests with an instruction that the oracle cannot follow (RDMSR), and the least
 # count that it comes to before.
-CORE_DEFINES = {"entropy": 500, "faults": 300_000}
+CORE_DEFINES = {"faults": 300_000}
 
 
 @pytest.mark.parametrize("guest", GUESTS)
