@@ -6,6 +6,7 @@ from pathlib import Path
 from ftvm.errors import HostError
 from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.boot.plan import Module
+from ftvm.runtime.control import NodeConfig
 
 
 def read_file(path: Path) -> bytes:
@@ -34,6 +35,17 @@ def read_boot_files(
         command_line=append,
         initrd=None if initrd_path is None else read(initrd_path),
         modules=tuple(_read_module(text, read) for text in modules),
+    )
+
+
+def boot_files_of(config: NodeConfig) -> BootFiles:
+    """Read what a node is to boot from."""
+    return read_boot_files(
+        Path(config.image_path),
+        config.image_name,
+        config.append,
+        None if config.initrd_path is None else Path(config.initrd_path),
+        config.modules,
     )
 
 

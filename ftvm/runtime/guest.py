@@ -6,8 +6,12 @@ and says what the guest's end means.
 
 import enum
 import time
+from collections.abc import Sequence
 
 from ftvm.errors import EXIT_TRIPLE_FAULT
+from ftvm.log.run_format import Flip
+from ftvm.log.run_replay import apply_flip
+from ftvm.machine import snapshot
 from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
@@ -49,6 +53,13 @@ def now_ns() -> Nanoseconds:
     return Nanoseconds(time.monotonic_ns())
 
 
+def restore(state: bytes) -> Machine:
+    """Return a machine that goes on from a snapshot, with a console of its own."""
+    machine = snapshot.restore(state)
+    machine.input_bytes = 0
+    return machine
+
+
 def boot(files: BootFiles, config: MachineConfig) -> Machine:
     """Return a machine with an image in it; ImageError says why it cannot be booted."""
     machine = Machine(config)
@@ -68,6 +79,7 @@ class Guest:
         self.end: tuple[End, int] | None = None
         self.output_bytes = output_bytes
         self._crash: CrashPoint | None = None
+        self._flips: list[Flip] = []
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
@@ -108,6 +120,19 @@ class Guest:
         if reached >= crash.value:
             die()
 
+    # --- planted faults ---
+
+    def plant(self, flips: Sequence[Flip]) -> None:
+        """Turn these bits over when their instructions are reached; rising counts."""
+        self._flips = list(flips)
+
+    def _flip_count(self) -> InstructionCount:
+        return InstructionCount(self._flips[0].count) if self._flips else FOREVER
+
+    def _flip_if_due(self) -> None:
+        while self._flips and self.machine.count >= self._flips[0].count:
+            apply_flip(self.machine, self._flips.pop(0))
+
     # --- running ---
 
     def wake_at(self) -> Nanoseconds | None:
@@ -128,7 +153,9 @@ class Guest:
         self.crash_if_due()
         if (dies_at := self.crash_deadline()) is not None:
             deadline = min(deadline, dies_at)
-        reason = self.machine.run(min(until, self._crash_count()), deadline)
+        until = min(until, self._crash_count(), self._flip_count())
+        reason = self.machine.run(until, deadline)
+        self._flip_if_due()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(len(output.data) for output in outputs)
         self.crash_if_due()

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 
-from ftvm import __version__
 from ftvm.machine.boot.image import BootFiles
+from ftvm.machine.engine import ENGINE
 from ftvm.machine.machine import MachineConfig
 from ftvm.machine.plain import encode_plain
 from ftvm.replication.messages import HASH_UNKNOWN, RUN_UNKNOWN
@@ -24,7 +24,7 @@ def identity_of(config: NodeConfig, files: BootFiles | None, machine: MachineCon
         run=bytes.fromhex(config.run) or RUN_UNKNOWN,
         image=HASH_UNKNOWN if takes_any else content.digest(),
         config=HASH_UNKNOWN if takes_any else machine_hash,
-        engine=f"ftvm {__version__}, unicorn 2.1.4",
+        engine=ENGINE,
     )
 
 

@@ -9,10 +9,8 @@ the run within a few slices.
 
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from ftvm.errors import DivergenceError, StateError
-from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
 from ftvm.replication.arbitration import Unreachable
@@ -43,12 +41,13 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
-from ftvm.runtime.boot_files import read_boot_files
+from ftvm.runtime.boot_files import boot_files_of
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, now_ns, pack_end
+from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, restore
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
+from ftvm.runtime.recorder import Recorder, make_recorder, planted_flips
 from ftvm.runtime.report import flow_of
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
@@ -80,7 +79,7 @@ class Node:
         self._tell = tell
         self._crashes = [parse_crash_point(text) for text in config.crashes]
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        files = None if config.role == "recruit" else _boot_files(config)
+        files = None if config.role == "recruit" else boot_files_of(config)
         identity = identity_of(config, files, machine)
         self._settings = settings_for(
             Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
@@ -92,11 +91,12 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
+        self._recorder = Recorder()
         self._recruit = Recruit(self._crash_of("backup"))
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
-            booted = boot(files, machine)
+            booted = restore(files.image) if config.is_state else boot(files, machine)
             if config.role == "primary":
                 self._protocol = PrimaryProtocol(identity, self._settings)
                 booted.record()
@@ -124,6 +124,8 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
         self._held_guest.arm(self._crash_of(role))
+        self._held_guest.plant(planted_flips(self.config))
+        self._recorder = make_recorder(self.config, self._held_guest)
 
     @property
     def _guest(self) -> Guest:
@@ -151,6 +153,8 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
+            self._recorder.look(self._protocol)
+        self._recorder.finish(self._over.cause)
         if self._held_guest is not None:
             self._tell(self._totals())
         self._tell(self._over)
@@ -235,7 +239,8 @@ class Node:
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
-        protocol.log_produced(guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(guest.machine.cpu.log_take()))
+        self._recorder.ran(outputs)
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -249,7 +254,7 @@ class Node:
 
     def _give_input(self, protocol: PrimaryProtocol, arrived: InputArrived) -> None:
         self._guest.input(arrived.data)
-        protocol.log_produced(self._guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(self._guest.machine.cpu.log_take()))
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
 
@@ -266,8 +271,10 @@ class Node:
         try:
             outputs = guest.run(FOREVER, Nanoseconds(now_ns() + 10 * MARK_INTERVAL_NS))
         except DivergenceError as error:
+            self._recorder.replayed((), cpu.log_pending + len(self._log))
             protocol.diverged(guest.machine.count, str(error))
             return
+        self._recorder.replayed(outputs, cpu.log_pending + len(self._log))
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -332,6 +339,7 @@ class Node:
             self._do(event)
 
     def _do(self, event: Event) -> None:
+        self._recorder.saw(event)
         match event:
             case Send(link, _):
                 self._transport.send(link, event.data)
@@ -353,7 +361,8 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+                crash = self._crash_of("primary")
+                self._protector = Protector(self._guest, node, crash, self._recorder)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
@@ -481,10 +490,3 @@ class Node:
 
 def _behind(count: int) -> InstructionCount:
     return InstructionCount(count + 1)
-
-
-def _boot_files(config: control.NodeConfig) -> BootFiles:
-    initrd_path = None if config.initrd_path is None else Path(config.initrd_path)
-    return read_boot_files(
-        Path(config.image_path), config.image_name, config.append, initrd_path, config.modules
-    )
