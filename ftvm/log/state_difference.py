@@ -76,7 +76,7 @@ def _registers(cpu: Cpu) -> Iterator[tuple[str, int]]:
         yield from _segment(name, segment)
     for name in ("ldt", "tr", "gdt", "idt"):
         yield from _segment(name, getattr(state, name))
-    for name in ("cr", "dr", "fptags", "mtrr_fixed", "mtrr_variable"):
+    for name in ("cr", "dr", "fptags"):
         for index, value in enumerate(getattr(state, name)):
             yield f"{name}{index}", value
     for name in ("fpregs", "xmm"):
@@ -88,7 +88,7 @@ def _registers(cpu: Cpu) -> Iterator[tuple[str, int]]:
 
 _PLAIN = (
     *("hflags", "hflags2", "a20_mask", "sysenter_cs", "sysenter_esp", "sysenter_eip", "mxcsr"),
-    *("efer", "tsc_aux", "xcr0", "misc_enable", "pat", "mtrr_deftype", "fpip", "fpdp"),
+    *("efer", "tsc_aux", "tsc_offset", "xcr0", "misc_enable", "pat", "fpip", "fpdp"),
     *("fp_status", "mmx_status", "sse_status", "fpus", "fpuc", "fpop", "fpstt"),
     *("halted", "shutdown", "old_exception"),
 )
