@@ -23,7 +23,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
-    of each role is meant, primary being what a backup may become.
+    of each role is meant, primary being what a backup may become. ``is_state``:
+    the image is a snapshot, from which the guest goes on. ``record`` is the file
+    to record this replica's run into, ``flips`` are the faults to plant in it.
     """
 
     name: str
@@ -42,6 +44,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     crashes: tuple[str, ...] = ()
     failure_timeout_ns: int = FAILURE_TIMEOUT_NS
     lag_bound_ns: int = LAG_BOUND_NS
+    is_state: bool = False
+    record: str = ""
+    flips: tuple[str, ...] = ()
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):

@@ -6,9 +6,14 @@ and says what the guest's end means.
 
 import enum
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
+from ftvm.log.run_format import Flip
+from ftvm.log.run_replay import apply_flip
+from ftvm.machine import snapshot
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
@@ -27,6 +32,9 @@ class End(enum.IntEnum):
     EXIT = 0
     HALT = 1
     TRIPLE_FAULT = 2
+
+
+END_NAMES: Final = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 
 
 def pack_end(end: End, value: int) -> int:
@@ -52,6 +60,13 @@ def now_ns() -> Nanoseconds:
     return Nanoseconds(time.monotonic_ns())
 
 
+def restore(state: bytes) -> Machine:
+    """Return a machine that goes on from a snapshot, with a console of its own."""
+    machine = snapshot.restore(state)
+    machine.input_bytes = 0
+    return machine
+
+
 def boot(image: bytes, name: str, append: str, config: MachineConfig) -> Machine:
     """Return a machine with an image in it; ImageError says why it cannot be booted."""
     machine = Machine(config)
@@ -71,6 +86,7 @@ class Guest:
         self.end: tuple[End, int] | None = None
         self.output_bytes = output_bytes
         self._crash: CrashPoint | None = None
+        self._flips: list[Flip] = []
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
@@ -111,6 +127,19 @@ class Guest:
         if reached >= crash.value:
             die()
 
+    # --- planted faults ---
+
+    def plant(self, flips: Sequence[Flip]) -> None:
+        """Turn these bits over when their instructions are reached; rising counts."""
+        self._flips = list(flips)
+
+    def _flip_count(self) -> InstructionCount:
+        return InstructionCount(self._flips[0].count) if self._flips else FOREVER
+
+    def _flip_if_due(self) -> None:
+        while self._flips and self.machine.count >= self._flips[0].count:
+            apply_flip(self.machine, self._flips.pop(0))
+
     # --- running ---
 
     def wake_at(self) -> Nanoseconds | None:
@@ -131,7 +160,9 @@ class Guest:
         self.crash_if_due()
         if (dies_at := self.crash_deadline()) is not None:
             deadline = min(deadline, dies_at)
-        reason = self.machine.run(min(until, self._crash_count()), deadline)
+        until = min(until, self._crash_count(), self._flip_count())
+        reason = self.machine.run(until, deadline)
+        self._flip_if_due()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(len(output.data) for output in outputs)
         self.crash_if_due()

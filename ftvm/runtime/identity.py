@@ -2,7 +2,7 @@
 
 import hashlib
 
-from ftvm import __version__
+from ftvm.machine.engine import ENGINE
 from ftvm.machine.machine import MachineConfig
 from ftvm.machine.plain import encode_plain
 from ftvm.replication.messages import HASH_UNKNOWN, RUN_UNKNOWN
@@ -22,5 +22,5 @@ def identity_of(config: NodeConfig, image: bytes, machine: MachineConfig) -> Ide
         run=bytes.fromhex(config.run) or RUN_UNKNOWN,
         image=HASH_UNKNOWN if takes_any else content.digest(),
         config=HASH_UNKNOWN if takes_any else machine_hash,
-        engine=f"ftvm {__version__}, unicorn 2.1.4",
+        engine=ENGINE,
     )

@@ -44,9 +44,10 @@ from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image
+from ftvm.runtime.guest import Guest, boot, now_ns, pack_end, read_image, restore
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.protection import Protector, Recruit
+from ftvm.runtime.recorder import Recorder, make_recorder, planted_flips
 from ftvm.runtime.report import flow_of
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
@@ -90,11 +91,15 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
+        self._recorder = Recorder()
         self._recruit = Recruit(self._crash_of("backup"))
         if config.role == "recruit":
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
-            booted = boot(image, config.image_name, config.append, machine)
+            if config.is_state:
+                booted = restore(image)
+            else:
+                booted = boot(image, config.image_name, config.append, machine)
             if config.role == "primary":
                 self._protocol = PrimaryProtocol(identity, self._settings)
                 booted.record()
@@ -122,6 +127,8 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
         self._held_guest.arm(self._crash_of(role))
+        self._held_guest.plant(planted_flips(self.config))
+        self._recorder = make_recorder(self.config, self._held_guest)
 
     @property
     def _guest(self) -> Guest:
@@ -149,6 +156,8 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
+            self._recorder.look(self._protocol)
+        self._recorder.finish(self._over.cause)
         if self._held_guest is not None:
             self._tell(self._totals())
         self._tell(self._over)
@@ -233,7 +242,8 @@ class Node:
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
-        protocol.log_produced(guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(guest.machine.cpu.log_take()))
+        self._recorder.ran(outputs)
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -247,7 +257,7 @@ class Node:
 
     def _give_input(self, protocol: PrimaryProtocol, arrived: InputArrived) -> None:
         self._guest.input(arrived.data)
-        protocol.log_produced(self._guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(self._guest.machine.cpu.log_take()))
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
 
@@ -264,8 +274,10 @@ class Node:
         try:
             outputs = guest.run(FOREVER, Nanoseconds(now_ns() + 10 * MARK_INTERVAL_NS))
         except DivergenceError as error:
+            self._recorder.replayed((), cpu.log_pending + len(self._log))
             protocol.diverged(guest.machine.count, str(error))
             return
+        self._recorder.replayed(outputs, cpu.log_pending + len(self._log))
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -330,6 +342,7 @@ class Node:
             self._do(event)
 
     def _do(self, event: Event) -> None:
+        self._recorder.saw(event)
         match event:
             case Send(link, _):
                 self._transport.send(link, event.data)
@@ -351,7 +364,8 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+                crash = self._crash_of("primary")
+                self._protector = Protector(self._guest, node, crash, self._recorder)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):

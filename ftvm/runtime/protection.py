@@ -9,6 +9,7 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
 from ftvm.runtime.crash import CrashPoint, die
 from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.recorder import Recorder
 from ftvm.units import InstructionCount, Nanoseconds
 
 CRAWL_NS = 1_000_000
@@ -32,8 +33,11 @@ class PieceCrash:
 class Protector:
     """One transfer of the machine of a running primary."""
 
-    def __init__(self, guest: Guest, node: str, crash: CrashPoint | None) -> None:
+    def __init__(
+        self, guest: Guest, node: str, crash: CrashPoint | None, recorder: Recorder
+    ) -> None:
         self._guest = guest
+        self._recorder = recorder
         self._node = node
         self._crash = PieceCrash(crash)
         self._begun_ns = now_ns()
@@ -75,7 +79,7 @@ class Protector:
         pieces = self._sender.finish()
         machine = self._guest.machine
         self._count = machine.count
-        protocol.log_produced(machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(machine.cpu.log_take()))
         for piece in pieces:
             self._note(piece)
         protocol.hand_over(pieces, machine.state_digest(), now_ns())

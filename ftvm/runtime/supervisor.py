@@ -13,8 +13,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
@@ -26,12 +24,11 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
-from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS, settings_for
+from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.guest import End, now_ns, unpack_end
+from ftvm.runtime.guest import END_NAMES, now_ns, unpack_end
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
@@ -45,33 +42,14 @@ from ftvm.runtime.report import (
     RunReport,
 )
 from ftvm.runtime.run_directory import make_directory
+from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
-_END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
 _REFUSALS_MAX = 100
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What is to be run. ``epoch_s`` is the date that the guest's clock starts at."""
-
-    image_path: Path
-    image_name: str
-    memory_bytes: int
-    append: str
-    solo: bool
-    crashes: tuple[CrashPoint, ...]
-    epoch_s: int
-    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
-    """Silence after which a replica counts as lost."""
-    lag_bound_ns: Nanoseconds = LAG_BOUND_NS
-    """How long the backup may be behind."""
-    store_url: str | None = None
-    """Where the replicas arbitrate; None for a directory of the run's own."""
 
 
 class Supervisor:
@@ -161,6 +139,9 @@ class Supervisor:
             crashes=self._crashes_of(primary is None),
             failure_timeout_ns=spec.failure_timeout_ns,
             lag_bound_ns=spec.lag_bound_ns,
+            is_state=spec.is_state,
+            record=str(spec.recording_of(name) or ""),
+            flips=tuple(str(flip) for flip in spec.flips if flip.role == role),
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
@@ -416,7 +397,7 @@ class Supervisor:
         end, status = "lost", LostGuestError.exit_status
         if self._exit is not None:
             kind, status = unpack_end(self._exit.status)
-            end = _END_NAMES[kind]
+            end = END_NAMES[kind]
         elif self._stopped:
             end, status = "stopped", 0
         digests = {t.digest for t in totals}

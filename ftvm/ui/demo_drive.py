@@ -8,7 +8,8 @@ from typing import Protocol
 from ftvm.errors import LostGuestError
 from ftvm.runtime.guest import now_ns
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.signals import Signals
 from ftvm.units import Nanoseconds
 

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
 from ftvm.runtime.crash import CrashPoint, parse_crash_point
@@ -12,6 +13,9 @@ from ftvm.ui.arguments import parse_size
 from ftvm.ui.images import find_image, read_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
+
+if TYPE_CHECKING:
+    from ftvm.runtime.run_spec import RunSpec
 
 _DESCRIPTION = """\
 Runs an ELF32 Multiboot 1 image under fault tolerance: a primary and a backup
@@ -31,6 +35,11 @@ crash points (WHEN):
   A crash is a real SIGKILL. The second primary@ point is for the second
   primary of the run, the backup that went live, and so on; likewise backup@.
 
+flips (WHERE):
+  backup@instruction:N:ADDR:BIT
+                         before instruction N + 1, bit BIT (0 to 7) of the byte
+                         at guest-physical ADDR; primary@... for the primary
+
 exit status:
   0..255  what the guest wrote to port 0xf4; 0 if it halts for good, or if you
           leave (Ctrl-A x, --eof-exit)
@@ -44,6 +53,7 @@ examples:
   ftvm run guest:counter
   echo iiiq | ftvm run guest:counter --crash primary@output:20
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
+  ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null"""
 
 
@@ -57,12 +67,8 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument(
-        "image", metavar="IMAGE", help="path of an image, or guest:NAME (see ftvm guests)"
-    )
+    add_image_arguments(parser)
     parser.add_argument("--solo", action="store_true", help="without a backup")
-    parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
-    parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
     parser.add_argument(
         "--crash",
         metavar="WHEN",
@@ -76,13 +82,37 @@ def add_parser(commands: Subparsers) -> None:
         help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
         " of the run's own)",
     )
+    parser.add_argument(
+        "--record", metavar="RUN", help="write the run to a file that ftvm replay replays"
+    )
+    parser.add_argument(
+        "--flip",
+        metavar="WHERE",
+        action="append",
+        default=[],
+        help="turn a bit of a replica's memory over, see below; may be repeated",
+    )
+    add_session_arguments(parser)
+    add_pace_options(parser)
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which guest is to be run."""
+    parser.add_argument(
+        "image", metavar="IMAGE", help="path of an image, or guest:NAME (see ftvm guests)"
+    )
+    parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
+    parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a guest is run on the standard streams."""
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
-    add_pace_options(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -93,16 +123,16 @@ def carry_out(args: argparse.Namespace) -> int:
     path = find_image(args.image)
     check_image(path, memory_bytes, args.append)
 
+    # Loaded here, so that what was wrong up to here has been told at once.
+    from ftvm.runtime.flip import parse_flip
+    from ftvm.runtime.run_spec import RunSpec
     from ftvm.runtime.store_url import parse_store_url
 
     if args.store is not None:
         parse_store_url(args.store)
-
-    # Loaded here, so that what was wrong up to here has been told at once.
-    from ftvm.runtime.supervisor import RunSpec
-    from ftvm.ui.report_file import ReportFile
-    from ftvm.ui.session import Session
-
+    flips = tuple(parse_flip(text, memory_bytes) for text in args.flip)
+    if args.solo and any(flip.role == "backup" for flip in flips):
+        raise UsageError("--solo has no backup to flip a bit of: leave out --flip backup@...")
     spec = RunSpec(
         image_path=path,
         image_name=path.name,
@@ -114,7 +144,17 @@ def carry_out(args: argparse.Namespace) -> int:
         store_url=args.store,
         failure_timeout_ns=failure_timeout_ns,
         lag_bound_ns=lag_bound_ns,
+        record=Path(args.record) if args.record else None,
+        flips=flips,
     )
+    return run_guest(spec, args)
+
+
+def run_guest(spec: "RunSpec", args: argparse.Namespace) -> int:
+    """Run a guest on the standard streams as the session's arguments say."""
+    from ftvm.ui.report_file import ReportFile
+    from ftvm.ui.session import Session
+
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:

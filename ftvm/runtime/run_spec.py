@@ -1,0 +1,39 @@
+"""What a supervisor is to run, as data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
+from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.flip import PlantedFlip
+from ftvm.units import Nanoseconds
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What is to be run. ``epoch_s`` is the date that the guest's clock starts at."""
+
+    image_path: Path
+    image_name: str
+    memory_bytes: int
+    append: str
+    solo: bool
+    crashes: tuple[CrashPoint, ...]
+    epoch_s: int
+    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
+    """Silence after which a replica counts as lost."""
+    lag_bound_ns: Nanoseconds = LAG_BOUND_NS
+    """How long the backup may be behind."""
+    store_url: str | None = None
+    """Where the replicas arbitrate; None for a directory of the run's own."""
+    is_state: bool = False
+    """Whether the image is a snapshot, from which the guest goes on."""
+    record: Path | None = None
+    """Where the run is recorded; see `recording_of`."""
+    flips: tuple[PlantedFlip, ...] = ()
+
+    def recording_of(self, name: str) -> Path | None:
+        """The file that a replica records into: `record`, or beside it if it is not alone."""
+        if self.record is None or self.solo:
+            return self.record
+        return self.record.with_name(f"{self.record.name}.{name}")
