@@ -16,6 +16,7 @@ from ftvm.log.run_format import (
     RunEnd,
     RunHeader,
     Stand,
+    What,
     encode_checkpoint,
     encode_end,
     encode_header,
@@ -25,6 +26,8 @@ from ftvm.log.run_format import (
 from ftvm.machine import snapshot
 from ftvm.machine.machine import DIGEST_BYTES, Machine
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+_TOGETHER_NS = 1_000_000
 
 
 class RunWriter:
@@ -67,7 +70,11 @@ class RunWriter:
         self._output_hash.update(data)
 
     def happened(self, moment: Moment) -> None:
-        """Take note of something between the replicas."""
+        """Take note of something between the replicas; bytes let out together are one."""
+        last = self._moments[-1] if self._moments else moment
+        together = moment.host_ns - last.host_ns < _TOGETHER_NS
+        if self._moments and last.what == moment.what == What.RELEASED and together:
+            self._moments.pop()
         self._moments.append(moment)
 
     def write_log(self, host_ns: Nanoseconds, waiting: int = 0) -> None:

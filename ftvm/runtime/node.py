@@ -153,7 +153,6 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
-            self._recorder.look(self._protocol)
         self._recorder.finish(self._over.cause)
         if self._held_guest is not None:
             self._tell(self._totals())
@@ -339,7 +338,7 @@ class Node:
             self._do(event)
 
     def _do(self, event: Event) -> None:
-        self._recorder.saw(event)
+        self._recorder.saw(event, self._protocol)
         match event:
             case Send(link, _):
                 self._transport.send(link, event.data)

@@ -18,6 +18,7 @@ from ftvm.machine.engine import ENGINE
 from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event, FeedLog, GoLive, OutputReleased, PeerJoined, PeerLost
+from ftvm.replication.lockstep import Lockstep
 from ftvm.replication.messages import Mark
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
@@ -80,11 +81,8 @@ class Recorder:
     def replayed(self, outputs: Sequence[Output], pending_bytes: int) -> None:
         """Take a replayed run's output; of the log it was fed so much is still to be used."""
 
-    def saw(self, event: Event) -> None:
+    def saw(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
         """Take note of something that the protocol asks for, before it is done."""
-
-    def look(self, protocol: PrimaryProtocol | BackupProtocol) -> None:
-        """Look how far the backup is."""
 
     def finish(self, cause: str) -> None:
         """Note the end, and why the node had to end if its guest did not."""
@@ -134,8 +132,10 @@ class RunRecorder(Recorder):
         if self._due(now):
             self._write(now)
 
-    def saw(self, event: Event) -> None:
+    def saw(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
         """See `Recorder`."""
+        if isinstance(protocol, PrimaryProtocol):
+            self._look(protocol.lockstep)
         match event:
             case FeedLog(_, data):
                 self._writer.logged(data)
@@ -150,11 +150,8 @@ class RunRecorder(Recorder):
                 self._happened(What.LIVE, count, position)
                 self._write(now_ns())  # what it has put out so far is let out now
 
-    def look(self, protocol: PrimaryProtocol | BackupProtocol) -> None:
-        """See `Recorder`."""
-        if isinstance(protocol, BackupProtocol):
-            return
-        lockstep = protocol.lockstep
+    def _look(self, lockstep: Lockstep) -> None:
+        """Note how far the backup is, if that is new."""
         if lockstep.marked != self._marked:
             self._marked = lockstep.marked
             self._happened(What.MARKED, self._marked.count, self._marked.position)

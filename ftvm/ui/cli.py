@@ -17,6 +17,7 @@ from ftvm.ui import (
     console_command,
     demo_command,
     diff_command,
+    export_command,
     guests_command,
     inspect_command,
     record_command,
@@ -49,6 +50,7 @@ COMMANDS = (
     replay_command,
     inspect_command,
     diff_command,
+    export_command,
     guests_command,
     completion_command,
 )
