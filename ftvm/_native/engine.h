@@ -185,8 +185,9 @@ typedef struct EngineSegment {
 #define CFLAGS_COUNT 0x7fff /* instructions at most, 0 for no limit */
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
 #define TB_CODE_BYTES(tb) ENGINE_FIELD(tb, 40, size_t)
-#define TB_PAGES(tb) ((uint64_t *)((char *)(tb) + 72)) /* physical, of its first and second page   \
-                                                        */
+#define TB_PAGES(tb)                                                                               \
+    ((uint64_t *)((char *)(tb) + 72)) /* physical, of its first and second page                    \
+                                       */
 
 /* Translation: the functions for one target, and the context they work on */
 typedef void EngineTranslateFn(void *context, EngineCpu *cpu);
