@@ -155,7 +155,7 @@ def test_the_primary_dies_at_any_moment(
     if not pytestconfig.getoption("long"):
         pytest.skip("twenty boots: run with --long")
     _, whole = run(guests, initrd)
-    seed = pytestconfig.getoption("seed") or random.SystemRandom().getrandbits(32)
+    seed = pytestconfig.getoption("seed", None) or random.SystemRandom().getrandbits(32)
     record_property("seed", seed)
     draw = random.Random(seed)
     for _ in range(20):
