@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `Launch` to a node's standard input, perhaps a `Stop`
-later; the end of that stream tells the node that it is alone, and it
+The supervisor writes a `Launch` to a node's standard input, a `Measure` now and
+then, perhaps a `Stop` later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -13,6 +13,7 @@ import msgspec
 from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.report import Flow, Protection
+from ftvm.runtime.status import HostStatus
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     of each role is meant, primary being what a backup may become. ``is_state``:
     the image is a snapshot, from which the guest goes on. ``record`` is the file
     to record this replica's run into, ``flips`` are the faults to plant in it.
+    ``journal`` is the file that its journal goes to, if any. ``metrics``: measure
+    what a status does not tell.
     """
 
     name: str
@@ -49,6 +52,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     is_state: bool = False
     record: str = ""
     flips: tuple[str, ...] = ()
+    journal: str = ""
+    metrics: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
@@ -65,6 +70,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """End: the user wants it."""
 
     detail: str
+
+
+class Measure(msgspec.Struct, frozen=True, tag="measure"):
+    """Say how you are, with `Measured`."""
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    """How a node is. Of a histogram: how often output was held so long (see hold_meter.py)."""
+
+    status: HostStatus
+    hold_counts: tuple[int, ...]
+    hold_sum_ns: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -185,12 +202,13 @@ Told = (
     | PeerGone
     | Waits
     | Refused
+    | Measured
     | WentLive
     | WentAlone
     | Totals
     | Over
 )
-ToNode = Launch | Stop
+ToNode = Launch | Stop | Measure
 T = TypeVar("T")
 
 

@@ -23,8 +23,9 @@ from ftvm.replication.messages import Mark
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
 from ftvm.runtime.boot_files import read_file
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.flip import parse_flip
-from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.guest import Guest
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds
 
 WRITE_INTERVAL_NS = Nanoseconds(100_000_000)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
+from ftvm.runtime.addresses import Address
 from ftvm.runtime.crash import CrashPoint
 from ftvm.runtime.flip import PlantedFlip
 from ftvm.units import Nanoseconds
@@ -29,6 +30,10 @@ class RunSpec:
     """How long the backup may be behind."""
     store_url: str | None = None
     """Where the replicas arbitrate; None for a directory of the run's own."""
+    journals: Path | None = None
+    """Directory that every replica, and the console, writes a journal to."""
+    metrics: Address | None = None
+    """Where the run's metrics can be had, over HTTP."""
     is_state: bool = False
     """Whether the image is a snapshot, from which the guest goes on."""
     record: Path | None = None

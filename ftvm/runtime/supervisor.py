@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ftvm.audit.witness import ConsoleWitness
 from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
@@ -27,8 +28,10 @@ from ftvm.replication.events import (
 from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.guest import now_ns, unpack_end
+from ftvm.runtime.ends import unpack_end
+from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
@@ -41,7 +44,7 @@ from ftvm.runtime.report import (
     ProtectionFailure,
     RunReport,
 )
-from ftvm.runtime.run_directory import make_directory
+from ftvm.runtime.run_directory import make_run_directory
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
@@ -61,10 +64,14 @@ class Supervisor:
         self._run = secrets.token_bytes(16)
         settings = settings_for(spec.failure_timeout_ns, spec.lag_bound_ns)
         self._endpoint = ConsoleEndpoint("console", self._run, settings=settings)
+        self._witness: ConsoleWitness | None = None
+        if spec.journals:
+            write = JournalFile(journal_path(spec.journals, "console")).write
+            self._witness = ConsoleWitness("console", self._run.hex(), write)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
         self._dialer = Dialer(self.transport, ())
-        self._directory = make_directory()
+        self._directory = make_run_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
@@ -96,7 +103,7 @@ class Supervisor:
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
-        self._waits_for = ""
+        self._noted: set[str] = set()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -144,6 +151,8 @@ class Supervisor:
             is_state=spec.is_state,
             record=str(spec.recording_of(name) or ""),
             flips=tuple(str(flip) for flip in spec.flips if flip.role == role),
+            metrics=spec.metrics is not None,
+            journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
@@ -184,9 +193,11 @@ class Supervisor:
             self._endpoint.connected(link, now_ns())
         for happening in self.transport.poll(self._patience(timeout)):
             if isinstance(happening, Received):
+                if self._witness is not None:
+                    self._witness.received(happening.link, happening.data)
                 self._endpoint.receive(happening.link, happening.data, now_ns())
             elif isinstance(happening, Refused):
-                self.refusals.append(happening.text)
+                self._note_once(happening.text)
             elif isinstance(happening, Closed):
                 self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
@@ -201,6 +212,12 @@ class Supervisor:
             for replica in self.replicas:
                 if replica.alive:
                     replica.kill()
+
+    def _note_once(self, line: str) -> None:
+        """Tell what happens again and again: a replica that is stopped, a store that is away."""
+        if line not in self._noted:
+            self._noted.add(line)
+            self.refusals.append(line)
 
     def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds | None:
         """How long to wait for something, at most `timeout`."""
@@ -262,6 +279,8 @@ class Supervisor:
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
+            if self._witness is not None:
+                self._witness.before(event)
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)
@@ -302,6 +321,9 @@ class Supervisor:
                 self._alone = replica
                 self._live.append(told)
                 self._live_names.append(replica.name)
+                for old in self.replicas:  # whose right is gone for good, if it still runs
+                    if old.name == replica.follows:
+                        self._dialer.remove(Address(LOOPBACK, old.port))
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
                 self._alone = replica
@@ -317,9 +339,7 @@ class Supervisor:
                 )
                 self.changes += 1
             case control.Waits(why):
-                if self._waits_for != (why := f"{replica.role} {replica.name} waits: {why}"):
-                    self._waits_for = why
-                    self.refusals.append(why)
+                self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():

@@ -13,6 +13,7 @@ from typing import NoReturn
 from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
 from ftvm.ui import (
+    audit_command,
     completion_command,
     console_command,
     demo_command,
@@ -51,6 +52,7 @@ COMMANDS = (
     inspect_command,
     diff_command,
     export_command,
+    audit_command,
     guests_command,
     completion_command,
 )

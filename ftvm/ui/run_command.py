@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
-from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # slow to load, and not needed to parse
+    from ftvm.runtime.crash import CrashPoint
     from ftvm.runtime.run_spec import RunSpec
 
 _DESCRIPTION = """\
@@ -27,14 +27,14 @@ At a terminal every key goes to the guest; Ctrl-A x leaves, Ctrl-A h helps.
 In a pipe the guest goes on after the end of input until it ends by itself."""
 
 _EPILOG = """\
-crash points (WHEN):
+crash points (WHEN), a real SIGKILL each:
   primary@instruction:N  when N instructions are done
   primary@output:K       when the K-th byte of console output is made
   primary@entry:K        when the K-th log entry is made
   primary@time:2s        2 s after the start; also 500ms
-  primary@state:K        when the K-th piece of state is sent to a new backup
+  primary@output-sent    when output is sent to the console; :K for the K-th time
   backup@...             the same for the backup
-  A crash is a real SIGKILL. The second primary@ point is for the second
+  `ftvm run --crash list` names all. The second primary@ point is for the second
   primary of the run, the backup that went live, and so on; likewise backup@.
 
 flips (WHERE):
@@ -60,6 +60,28 @@ examples:
   ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0 nosmp" """
 
 
+class _Crash(argparse.Action):
+    """Collects crash points; `list` prints all there are, and that is all."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if values != "list":
+            setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+            return
+        from ftvm.runtime.crash import all_points
+
+        points = list(all_points())
+        width = max(len(written) for written, _ in points)
+        for written, summary in points:
+            print(f"{written:{width}}  {summary}")
+        parser.exit()
+
+
 def add_parser(commands: Subparsers) -> None:
     """Add the command to the command line."""
     parser = add_command(
@@ -75,9 +97,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--crash",
         metavar="WHEN",
-        action="append",
+        action=_Crash,
         default=[],
-        help="kill a replica at a crash point, see below; may be repeated",
+        help="kill a replica at a crash point, see below; may be repeated; list names them",
     )
     parser.add_argument(
         "--store",
@@ -113,6 +135,12 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says how a guest is run on the standard streams."""
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
+        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+    )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
+    )
+    parser.add_argument(
         "--eof-exit",
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
@@ -121,14 +149,18 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
+    from ftvm.runtime.addresses import parse_address
+
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
     failure_timeout_ns, lag_bound_ns = find_pace(args)
+    metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
     check_boot(args, path, memory_bytes, args.append)
 
     # Loaded here, so that what was wrong up to here has been told at once.
     from ftvm.runtime.flip import parse_flip
+    from ftvm.runtime.journal_file import make_empty_directory
     from ftvm.runtime.run_spec import RunSpec
     from ftvm.runtime.store_url import parse_store_url
 
@@ -150,9 +182,13 @@ def carry_out(args: argparse.Namespace) -> int:
         store_url=args.store,
         failure_timeout_ns=failure_timeout_ns,
         lag_bound_ns=lag_bound_ns,
+        metrics=metrics,
+        journals=Path(args.journal).absolute() if args.journal else None,
         record=Path(args.record) if args.record else None,
         flips=flips,
     )
+    if args.journal:
+        make_empty_directory(Path(args.journal))
     return run_guest(spec, args)
 
 
@@ -168,13 +204,16 @@ def run_guest(spec: "RunSpec", args: argparse.Namespace) -> int:
     return report.exit_status
 
 
-def parse_crashes(texts: Sequence[str], *, solo: bool) -> tuple[CrashPoint, ...]:
+def parse_crashes(texts: Sequence[str], *, solo: bool) -> "tuple[CrashPoint, ...]":
     """Read the crash points of a run; UsageError if some of them could never come."""
+    from ftvm.runtime.crash import parse_crash_point
+
     crashes = tuple(parse_crash_point(text) for text in texts)
     if solo and any(crash.role == "backup" for crash in crashes):
         raise UsageError("--solo has no backup that could crash: leave out --crash backup@...")
     if solo and len(crashes) > 1:
         raise UsageError(f"{len(crashes)} crash points: --solo has one replica, which dies once")
-    if solo and any(crash.kind == "state" for crash in crashes):
-        raise UsageError("--solo sends its state to nobody: leave out --crash primary@state")
+    for crash in crashes:
+        if solo and crash.step is not None and crash.step.needs_backup:
+            raise UsageError(f"--solo never comes there: leave out --crash {crash}")
     return crashes

@@ -65,6 +65,7 @@ def run_spec(
     solo: bool = False,
     store_url: str | None = None,
     record: Path | None = None,
+    journals: Path | None = None,
 ) -> RunSpec:
     """What is to be run, for a bundled guest."""
     return RunSpec(
@@ -77,4 +78,5 @@ def run_spec(
         epoch_s=EPOCH_S,
         store_url=store_url,
         record=record,
+        journals=journals,
     )
