@@ -184,7 +184,7 @@ def test_ctrl_c_leaves_a_whole_recording(ftvm: FtvmCommand) -> None:
 
 def test_a_backup_with_a_flipped_bit_leaves_its_recording(ftvm: FtvmCommand) -> None:
     flip = ("--flip", "backup@instruction:500000:0x3f00000:0")
-    done = ftvm("run", "guest:primes", "--record", "r", "--append", "rounds=2", *flip)
+    done = ftvm("run", "guest:primes", "--record", "r", "--append", "rounds=20", *flip)
     assert done.status == 122
     assert "ftvm: ftvm diff r r.b finds the first instruction that differs" in done.lines
     assert ftvm("replay", "r").status == 0
