@@ -181,11 +181,11 @@ class RunReplay:
             return
         fed = self._fed
         self._feed()
-        if self._exhausted and not self._entries:
-            if not machine.cpu.log_pending and machine.count >= self._mark:
-                self.over = True
-                return
-        elif not ended and (has_moved or self._fed > fed):
+        used_up = self._exhausted and not self._entries and not machine.cpu.log_pending
+        if used_up and machine.count >= self._mark:
+            self.over = True
+            return
+        if not ended and (has_moved or self._fed > fed):
             return
         if ended:
             raise DivergenceError(

@@ -82,6 +82,17 @@ def test_a_replay_stops_at_any_instruction(guest_images: Path) -> None:
     assert replay.judge() == (Finding.EQUAL, "")
 
 
+def test_a_log_that_is_fed_in_pieces_is_used_up(guest_images: Path) -> None:
+    recorded = boot(guest_images, "storm", "ops=200000 nondet")
+    data, _ = record(recorded, slice_ns=100_000_000, checkpoint_every=1000)
+    reader = open_run(data)
+    assert reader.end is not None
+    assert reader.end.position > 1 << 16  # more than is fed at once
+    replay, _ = replay_all(reader)
+    assert replay.judge() == (Finding.EQUAL, "")
+    assert replay.machine.state_digest() == recorded.state_digest()
+
+
 @pytest.fixture(scope="module")
 def short(guest_images: Path) -> bytes:
     """A short run that has some of everything."""
