@@ -32,7 +32,7 @@ crash points (WHEN), a real SIGKILL each:
   primary@output:K       when the K-th byte of console output is made
   primary@entry:K        when the K-th log entry is made
   primary@time:2s        2 s after the start; also 500ms
-  primary@output-sent    when output is sent to the console; :K for the K-th time
+  primary@output-sent    output is sent to the console; :K for the K-th time
   backup@...             the same for the backup
   `ftvm run --crash list` names all. The second primary@ point is for the second
   primary of the run, the backup that went live, and so on; likewise backup@.
