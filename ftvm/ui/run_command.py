@@ -57,7 +57,7 @@ examples:
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
   ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null
-  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0 nosmp" """
+  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0" """
 
 
 class _Crash(argparse.Action):

@@ -127,7 +127,7 @@ def in_qemu(guests: DebianGuests, initrd: Path) -> Session:
         assert qemu.stdin is not None
         assert qemu.stdout is not None
         try:
-            while HALTED not in session.output and (data := qemu.stdout.read1()):  # type: ignore[attr-defined]
+            while HALTED + b"\r\n" not in session.output and (data := qemu.stdout.read1()):  # type: ignore[attr-defined]
                 session.output += data
                 if (typed := session.due()) is not None:
                     qemu.stdin.write(typed)

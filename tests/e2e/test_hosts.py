@@ -248,6 +248,53 @@ def test_a_backup_that_differs_is_dropped_and_replaced(cluster: Cluster, counter
     client.leave()
 
 
+# A host that stops, once, when the first piece of the guest's state comes.
+HESITANT = """
+import os, signal, sys
+from ftvm.runtime.node import Node
+from ftvm.ui.cli import main
+
+sound = Node._feed_state
+
+def feed_state(self, protocol, piece):
+    Node._feed_state = sound
+    os.kill(os.getpid(), signal.SIGSTOP)
+    sound(self, protocol, piece)
+
+Node._feed_state = feed_state
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_sigterm_while_a_backup_is_made_waits_for_it(cluster: Cluster, counter: Path) -> None:
+    a, b = places = addresses(2)
+    first = cluster.serve(a, counter)
+    second = cluster.join(b, a, command=(sys.executable, "-P", "-c", HESITANT))
+    second.wait_until_stopped()
+    client = cluster.console(*places)
+    client.type(3)
+    client.answered()
+    first.signal(signal.SIGTERM)
+    first.see("leaving as soon as the new backup is complete")
+    second.go_on()
+    assert first.end() == 0
+    client.type(3)
+    client.answered()
+    client.leave()
+    assert second.end() == 0
+
+
+def test_a_second_sigterm_ends_a_host_at_once(cluster: Cluster, counter: Path) -> None:
+    a, b = addresses(2)
+    first = cluster.serve(a, counter)
+    second = cluster.join(b, a, command=(sys.executable, "-P", "-c", HESITANT))
+    second.wait_until_stopped()
+    first.signal(signal.SIGTERM)
+    first.see("leaving as soon as the new backup is complete")
+    first.signal(signal.SIGTERM)
+    assert first.end() == -signal.SIGTERM
+
+
 def test_hosts_with_certificates(cluster: Cluster, counter: Path) -> None:
     authority = Authority(cluster.home)
 

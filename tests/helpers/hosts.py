@@ -72,6 +72,9 @@ class ServingHost:
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
+        self.wait_until_stopped()
+
+    def wait_until_stopped(self) -> None:
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
     def go_on(self) -> None:

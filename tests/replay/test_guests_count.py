@@ -26,8 +26,8 @@ GUESTS = {
 }
 
 
-# Guests with an instruction that the oracle cannot follow (RDMSR), and the least
-# count that it comes to before.
+# Guests with an instruction that the oracle cannot follow (RDMSR), and the least count
+# that it comes to before.
 CORE_DEFINES = {"faults": 300_000}
 
 
