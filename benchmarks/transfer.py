@@ -22,7 +22,8 @@ from benchmarks.guests import CannotRunError, build
 from benchmarks.report import describe_machine
 from ftvm.errors import FtvmError
 from ftvm.runtime.report import Protection
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import listen
 from ftvm.units import Nanoseconds
 

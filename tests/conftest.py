@@ -15,6 +15,7 @@ from etcd_server import EtcdServer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the simulations at their full length")
+    parser.addoption("--seed", type=int, help="what the storm of faults on hosts is drawn from")
 
 
 @pytest.fixture(scope="session")

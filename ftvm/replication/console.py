@@ -26,6 +26,7 @@ from ftvm.replication.messages import (
     Goodbye,
     Heartbeat,
     Input,
+    Mark,
     Message,
     Output,
     Reason,
@@ -168,10 +169,10 @@ class ConsoleService:
             exited = self._exit
             self._send(Exited(self.generation, exited.status, exited.count, exited.digest))
 
-    def settle(self, may_leave: Condition, acknowledged: InstructionCount | None) -> None:
+    def settle(self, may_leave: Condition, acknowledged: Mark | None) -> None:
         """Let go of the output that may leave, and note the input that is safe, by now.
 
-        ``acknowledged`` is the count of the acknowledged mark, None if all may leave.
+        ``acknowledged`` is the newest mark that was, None if all may leave.
         """
         for channel, stream in self.outputs.items():
             for piece in stream.release(may_leave):

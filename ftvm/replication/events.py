@@ -15,6 +15,7 @@ from ftvm.replication.messages import (
     CONSOLE_MESSAGES,
     LOGGING_MESSAGES,
     Channel,
+    Mark,
     Message,
     Reason,
 )
@@ -182,8 +183,8 @@ class OutputReleased(Event):
     data: bytes
     count: InstructionCount
     position: LogPosition
-    acknowledged: InstructionCount | None
-    """Count of the acknowledged mark, or None of a primary that runs alone."""
+    acknowledged: Mark | None
+    """The mark that the backup has acknowledged, or None of a primary that runs alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ def kind_of(start: bytes) -> Kind | None:
 
     ProtocolError if what begins there is no greeting of any channel.
     """
-    greetings = FrameDecoder("new", tuple(kind.value for kind in Kind))
+    greetings = FrameDecoder("unknown", tuple(kind.value for kind in Kind))
     greetings.feed(start[:HEADER_BYTES])
     greetings.next_message()
     if len(start) < HEADER_BYTES:

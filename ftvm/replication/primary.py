@@ -381,13 +381,14 @@ class PrimaryProtocol:
         link, pulse = candidate.link, Pulse(self._settings, now)
         self._reception.closed(link)
         self._backup = Backup(link, theirs.node, candidate.decoder, pulse, self._events.append)
-        self._backup.send(mine)
         if wants:
+            self._backup.send(mine)
             self._protection = Protection(self._settings.state_pieces_max, now)
             self._events.append(StateWanted(link, theirs.node))
             return
         self.lockstep = Lockstep(self._settings, self.count, self.position, now)
         self._events.append(PeerJoined(link, theirs.node, self.generation))
+        self._backup.send(mine)
         self._tell_released()
 
     def _receive_from_backup(self, backup: Backup, data: bytes, now: Nanoseconds) -> None:
@@ -431,8 +432,8 @@ class PrimaryProtocol:
         assert self._backup is not None
         self._protection = None
         self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
-        self._backup.send(Commit(self.generation))
         self._events.append(PeerJoined(self._backup.link, self._backup.node, self.generation))
+        self._backup.send(Commit(self.generation))
         self._look_at_console()
 
     def _lose_backup(self, cause: LossCause, detail: str) -> None:
@@ -449,8 +450,8 @@ class PrimaryProtocol:
             self._events.append(self._arbiter.claim())
 
     def _won(self) -> None:
-        self.console.announce(Role.PRIMARY, self.generation)
         self._events.append(GenerationWon(self.generation))
+        self.console.announce(Role.PRIMARY, self.generation)
         self._settle()
 
     # --- inside: the outside world -----------------------------------------------------------
@@ -465,7 +466,7 @@ class PrimaryProtocol:
 
     def _settle(self) -> None:
         """Let out what may leave by now."""
-        acknowledged = None if self._alone else self.lockstep.acknowledged.count
+        acknowledged = None if self._alone else self.lockstep.acknowledged
         self.console.settle(self._may_leave, acknowledged)
         end = self._exited
         if end is not None and self._may_leave(end.count, self._exited_position):

@@ -39,6 +39,8 @@
 #    somebody asked for it, is no failure: the backup ends too and does not go
 #    live. A *backup* that leaves on purpose is lost like any other, and the
 #    primary goes to the store: one rule without exceptions is easier to trust.
+#    A primary that hands over (GOODBYE with SWITCH_OVER) is lost like any other,
+#    too: it has ended before it says so, and its backup asks the store.
 #
 # 7) A primary that runs alone, or has not begun yet, protects itself
 #    (PROTECTING): it sends its state to a new backup, computes meanwhile, and is

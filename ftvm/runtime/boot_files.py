@@ -6,6 +6,7 @@ from pathlib import Path
 from ftvm.errors import HostError
 from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.boot.plan import Module
+from ftvm.runtime.control import NodeConfig
 
 
 def read_file(path: Path) -> bytes:
@@ -40,3 +41,13 @@ def read_boot_files(
 def _read_module(text: str, read: Callable[[Path], bytes]) -> Module:
     path = text.split(" ")[0]
     return Module(path, text, read(Path(path)))
+
+
+def configured_files(config: NodeConfig) -> BootFiles | None:
+    """Read what a node is to boot; None for a recruit, which is sent a running machine."""
+    if config.role == "recruit":
+        return None
+    initrd_path = None if config.initrd_path is None else Path(config.initrd_path)
+    return read_boot_files(
+        Path(config.image_path), config.image_name, config.append, initrd_path, config.modules
+    )

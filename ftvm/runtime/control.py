@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `Launch` to a node's standard input, perhaps a `Stop`
-later; the end of that stream tells the node that it is alone, and it
+The supervisor writes a `Launch` to a node's standard input, a `Measure` now and
+then, perhaps a `Stop` later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -13,6 +13,7 @@ import msgspec
 from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.report import Flow, Protection
+from ftvm.runtime.status import HostStatus
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
-    of each role is meant, primary being what a backup may become.
+    of each role is meant, primary being what a backup may become. ``journal``
+    is the file that its journal goes to, if any. ``metrics``: measure
+    what a status does not tell.
     """
 
     name: str
@@ -44,6 +47,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     crashes: tuple[str, ...] = ()
     failure_timeout_ns: int = FAILURE_TIMEOUT_NS
     lag_bound_ns: int = LAG_BOUND_NS
+    journal: str = ""
+    metrics: bool = False
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
@@ -60,6 +65,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """End: the user wants it."""
 
     detail: str
+
+
+class Measure(msgspec.Struct, frozen=True, tag="measure"):
+    """Say how you are, with `Measured`."""
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    """How a node is. Of a histogram: how often output was held so long (see hold_meter.py)."""
+
+    status: HostStatus
+    hold_counts: tuple[int, ...]
+    hold_sum_ns: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
@@ -180,12 +197,13 @@ Told = (
     | PeerGone
     | Waits
     | Refused
+    | Measured
     | WentLive
     | WentAlone
     | Totals
     | Over
 )
-ToNode = Launch | Stop
+ToNode = Launch | Stop | Measure
 T = TypeVar("T")
 
 

@@ -1,14 +1,15 @@
 """Crash points: who is to be killed, and at which moment of the run.
 
-A crash point is written ``ROLE@KIND:VALUE``, for example::
+A crash point is written ``ROLE@MEASURE:VALUE`` or ``ROLE@STEP:K``, for example::
 
     primary@instruction:1000000   when that many instructions are done
     primary@output:3              when the third byte of console output is made
     backup@entry:17               when the 17th log entry is made, or taken over
     primary@time:2s               2 s after the guest began to run, also 500ms
-    backup@state:5                when the fifth piece of the guest's state is sent, or taken
+    primary@output-sent           when output is sent to the console for the first time
+    backup@state:5                when the fifth piece of the guest's state has come
 
-Outputs, log entries and pieces are counted from 1, so number 0 never comes and
+Outputs, log entries and steps are counted from 1, so number 0 never comes and
 is refused; instruction 0 is the machine before its first instruction. The first
 point of a role is for the first replica in it, the second for the next, and so on.
 """
@@ -16,16 +17,23 @@ point of a role is for the first replica in it, the second for the next, and so 
 import os
 import re
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ftvm.errors import UsageError
+from ftvm.runtime.crash_steps import STEPS, Step, find_step
 
 Role = Literal["primary", "backup"]
-Kind = Literal["instruction", "output", "entry", "time", "state"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+MEASURES: Final = {
+    "instruction": ("N", "N instructions are done; 0 is before the first"),
+    "output": ("K", "the K-th byte of console output is made, nobody has seen it"),
+    "entry": ("K", "the K-th log entry is made"),
+    "time": ("2s", "the guest began to run so long ago; also 500ms"),
+}
+"""What a run can be measured by: the form of the number, and what is true at the crash."""
 
 _NS_OF_UNIT = {"ms": 1_000_000, "s": 1_000_000_000}
 # 18 digits: every number that fits in 64 bits with room to spare, at once.
@@ -35,13 +43,19 @@ _TIME = re.compile(r"([0-9]{1,9})(ms|s)", re.ASCII)
 
 @dataclass(frozen=True)
 class CrashPoint:
-    """Kill `role` at `value`: an instruction count, a number of an output, log entry
-    or piece of state (from 1), or host time since the guest began to run in ns, as `kind` says.
+    """Kill `role` at `value`: an instruction count, a number of an output, of a log entry
+    or of a step's coming (from 1), or host time since the guest began to run in ns, as `kind`
+    says.
     """
 
     role: Role
-    kind: Kind
+    kind: str
     value: int
+
+    @property
+    def step(self) -> Step | None:
+        """The step that `kind` names, if it is no measure."""
+        return find_step(self.role, self.kind)
 
     def __str__(self) -> str:
         """The text that `parse_crash_point` reads back as an equal crash point."""
@@ -55,25 +69,38 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def all_points() -> Iterator[tuple[str, str]]:
+    """Yield how each crash point is written, and what is true when it comes."""
+    for role in ROLES:
+        for measure, (value, summary) in MEASURES.items():
+            yield f"{role}@{measure}:{value}", summary
+    for step in STEPS:
+        yield f"{step.role}@{step.name}[:K]", step.summary
+
+
 def parse_crash_point(text: str) -> CrashPoint:
     """Read a crash point; raises UsageError, which says what is wrong with it."""
     role_text, at, when = text.partition("@")
-    kind_text, colon, value_text = when.partition(":")
-    if not (at and colon):
-        raise UsageError(f"crash point {text!r} is not ROLE@KIND:VALUE: give primary@output:3, say")
+    kind, colon, value_text = when.partition(":")
+    if not (at and kind):
+        raise UsageError(f"crash point {text!r} is not ROLE@WHEN: give primary@output:3, say")
     role = next((role for role in ROLES if role == role_text), None)
     if role is None:
         raise UsageError(f"crash point {text!r} is for {role_text!r}: give primary or backup")
-    kind = next((kind for kind in KINDS if kind == kind_text), None)
-    if kind is None:
-        raise UsageError(
-            f"crash point {text!r} is at {kind_text!r}: give instruction, output, entry, time"
-            " or state"
-        )
-    return CrashPoint(role, kind, _parse_value(text, kind, value_text))
+    if kind in MEASURES:
+        return CrashPoint(role, kind, _parse_value(text, kind, value_text))
+    if find_step(role, kind) is None:
+        raise UsageError(f"crash point {text!r}: {_why_none(role, kind)}")
+    return CrashPoint(role, kind, _parse_value(text, kind, value_text) if colon else 1)
 
 
-def _parse_value(text: str, kind: Kind, value_text: str) -> int:
+def _why_none(role: Role, kind: str) -> str:
+    others = [step.role for step in STEPS if step.name == kind]
+    why = f"only a {others[0]} comes there" if others else f"there is no {kind!r}"
+    return f"{why}; ftvm run --crash list names the points"
+
+
+def _parse_value(text: str, kind: str, value_text: str) -> int:
     if kind == "time":
         match = _TIME.fullmatch(value_text)
         if match is None:

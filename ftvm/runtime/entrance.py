@@ -76,18 +76,22 @@ class Entrance:
         """Forget a connection; return all that it has sent."""
         return self._visitors.pop(link).heard
 
-    def turn_away(self, link: Link, why: str, now: Nanoseconds) -> None:
-        """Say why, and close."""
+    def turn_away(self, link: Link, why: str) -> None:
+        """Tell a visitor why it cannot be let in, and close."""
         del self._visitors[link]
         self._transport.send(link, encode(Goodbye(Reason.REFUSED, 0, DETAIL.fit(why))))
         self._transport.close(link)
+
+    def _throw_out(self, link: Link, why: str, now: Nanoseconds) -> None:
+        """Turn away somebody who should not have come; that is worth a line."""
+        self.turn_away(link, why)
         self._tell(f"a peer refused: {why}", now)
 
     def tick(self, now: Nanoseconds) -> None:
         """Turn away who took too long."""
         for link, visitor in list(self._visitors.items()):
             if visitor.kind is None and now >= visitor.until:
-                self.turn_away(link, "it does not say what it wants", now)
+                self._throw_out(link, "it does not say what it wants", now)
 
     def deadline(self) -> Nanoseconds | None:
         """When to call `tick` next."""
@@ -101,7 +105,7 @@ class Entrance:
         try:
             visitor.kind = kind_of(visitor.heard)
         except ProtocolError as error:
-            self.turn_away(link, str(error), now)
+            self._throw_out(link, str(error), now)
             return None
         if visitor.kind is Kind.STATUS:
             self._inquiries.came(link)

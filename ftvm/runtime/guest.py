@@ -4,49 +4,19 @@ Knows when the machine has something to do, kills the process at crash points,
 and says what the guest's end means.
 """
 
-import enum
-import time
-
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, die
+from ftvm.runtime.ends import End
 from ftvm.units import InstructionCount, Nanoseconds
 
 CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
 """Host time between two digests. Each empties the guest's TLB, which is what bounds it below."""
 
 INPUT_PIECE_BYTES = 4096
-
-
-class End(enum.IntEnum):
-    """How a guest ended; the number is the high part of the status on the wire."""
-
-    EXIT = 0
-    HALT = 1
-    TRIPLE_FAULT = 2
-    RESET = 3
-
-    @property
-    def label(self) -> str:
-        """What reports call it."""
-        return self.name.lower().replace("_", " ")
-
-
-def pack_end(end: End, value: int) -> int:
-    """Return the status that tells both, for the wire."""
-    return end << 8 | value
-
-
-def unpack_end(status: int) -> tuple[End, int]:
-    """Return how the guest ended and the exit status that it stands for."""
-    return End(status >> 8), status & 0xFF
-
-
-def now_ns() -> Nanoseconds:
-    """Return the host's monotonic time, that all processes of a host share."""
-    return Nanoseconds(time.monotonic_ns())
 
 
 def boot(files: BootFiles, config: MachineConfig) -> Machine:

@@ -6,8 +6,6 @@ ends that before there is a pair sends it back to asking; what ends it later is
 its end.
 """
 
-import secrets
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,19 +19,20 @@ from ftvm.replication.settings import Settings
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import RETRY_INTERVAL_NS
+from ftvm.runtime.ends import End
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import End, now_ns
+from ftvm.runtime.exposition import expose
 from ftvm.runtime.inquirer import Inquirer
+from ftvm.runtime.journal_file import open_journal
+from ftvm.runtime.names import address_in
 from ftvm.runtime.node import Node
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
 from ftvm.runtime.transport import Closed, Refused, Transport
 from ftvm.units import Generation, Nanoseconds
-
-_NAME_BYTES_MAX = 54
-"""Of a node's name (64), what is left of its address beside the part that makes it unique."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +46,6 @@ class Verdict:
     """Of an end in good order: why."""
     is_primary: bool
     count: int
-
-
-def name_of(listen: Address) -> str:
-    """Return a name for a node that no other process has: its address and some random digits."""
-    wildcard = listen.host in ("0.0.0.0", "::")
-    where = Address(socket.gethostname(), listen.port) if wildcard else listen
-    return (
-        f"{str(where).encode()[-_NAME_BYTES_MAX:].decode(errors='ignore')}/{secrets.token_hex(4)}"
-    )
-
-
-def address_in(name: str) -> str:
-    """Return the address in a node's name, for people."""
-    return name.rpartition("/")[0] or name
 
 
 class Host:
@@ -83,6 +68,8 @@ class Host:
         self._node: Node | None = None
         self._left = False
         self._waits_for = ""
+        self._journal = open_journal(config)
+        self._failovers = 0
         self._tried_ns = 0
         """When we last tried to become a backup."""
 
@@ -102,8 +89,18 @@ class Host:
         self._left = True
         return self._node is None or self._node.leave(detail)
 
+    def metrics(self) -> str:
+        """Say how this host is, as Prometheus reads it."""
+        nodes = [] if self._node is None else [self._node.measured()]
+        return expose(nodes, self._failovers)
+
+    def _hear(self, told: control.Told) -> None:
+        self._failovers += isinstance(told, control.WentLive)
+        self._tell(told)
+
     def _be(self, config: control.NodeConfig) -> Verdict:
-        self._node = node = Node(config, self._transport, self._store_asker, self._tell)
+        store_asker = self._store_asker
+        self._node = node = Node(config, self._transport, store_asker, self._hear, self._journal)
         over = node.run()
         self._node = None
         guest = node.guest
@@ -141,7 +138,7 @@ class Host:
                 match entrance.take(happening, now):
                     case Admitted(link, kind):
                         what = "console" if kind is Kind.CONSOLE else "backup"
-                        entrance.turn_away(link, f"this host stands by, and serves no {what}", now)
+                        entrance.turn_away(link, f"this host stands by, and serves no {what}")
                     case Closed():
                         continue
             entrance.tick(now)

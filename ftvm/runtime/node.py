@@ -9,10 +9,8 @@ the run within a few slices.
 
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from ftvm.errors import DivergenceError, StateError
-from ftvm.machine.boot.image import BootFiles
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
 from ftvm.replication.arbitration import Unreachable
@@ -43,11 +41,14 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
-from ftvm.runtime.boot_files import read_boot_files
-from ftvm.runtime.crash import CrashPoint, parse_crash_point
+from ftvm.runtime.boot_files import configured_files
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, now_ns, pack_end
+from ftvm.runtime.guest import Guest, boot
 from ftvm.runtime.identity import identity_of
+from ftvm.runtime.journal_file import JournalFile
+from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.report import flow_of
 from ftvm.runtime.status import HostStatus
@@ -72,15 +73,17 @@ class Node:
         transport: Transport,
         store_asker: StoreAsker,
         tell: Callable[[control.Told], None],
+        journal: JournalFile | None,
     ) -> None:
         self.config = config
         self._transport = transport
         self._store_asker = store_asker
         self._store_url = parse_store_url(config.store_url)
         self._tell = tell
-        self._crashes = [parse_crash_point(text) for text in config.crashes]
+        self._observers = Observers(config, journal)
+        self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        files = None if config.role == "recruit" else _boot_files(config)
+        files = configured_files(config)
         identity = identity_of(config, files, machine)
         self._settings = settings_for(
             Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
@@ -92,7 +95,7 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
-        self._recruit = Recruit(self._crash_of("backup"))
+        self._recruit = Recruit()
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
@@ -103,7 +106,7 @@ class Node:
             else:
                 self._protocol = BackupProtocol(identity, self._settings)
                 booted.replay()
-            self._hold(booted, 0, config.role)
+            self._hold(booted, 0)
         self._inputs: deque[InputArrived] = deque()
         self._log = bytearray()
         self._fed = 0
@@ -118,12 +121,9 @@ class Node:
         self.parting: Reason | None = None
         """Why it ended in good order, once it has."""
 
-    def _crash_of(self, role: str) -> CrashPoint | None:
-        return next((crash for crash in self._crashes if crash.role == role), None)
-
-    def _hold(self, machine: Machine, output_bytes: int, role: str) -> None:
+    def _hold(self, machine: Machine, output_bytes: int) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
-        self._held_guest.arm(self._crash_of(role))
+        self._held_guest.arm(self._crash)
 
     @property
     def _guest(self) -> Guest:
@@ -165,8 +165,9 @@ class Node:
                 case Admitted(link, kind):
                     self._admit(link, kind, now)
                 case Received(link, data):
-                    self._protocol.receive(link, data, now)
+                    self._receive(link, data, now)
                 case Closed(link):
+                    self._observers.closed(link)
                     self._protocol.closed(link)
             self._act()
         self._entrance.tick(now)
@@ -178,11 +179,15 @@ class Node:
         if kind is Kind.CONSOLE:
             protocol.console_connected(link, now)
         elif isinstance(protocol, BackupProtocol):
-            self._entrance.turn_away(link, "this host is a backup, and has none itself", now)
+            self._entrance.turn_away(link, "this host is a backup, and has none itself")
             return
         else:
             protocol.peer_connected(link, now)
-        protocol.receive(link, self._entrance.let_in(link), now)
+        self._receive(link, self._entrance.let_in(link), now)
+
+    def _receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        self._observers.received(link, data)
+        self._protocol.receive(link, data, now)
 
     def _sleep_ns(self) -> int:
         """How long there is nothing to do but to listen, in ns."""
@@ -238,6 +243,8 @@ class Node:
         protocol.log_produced(guest.machine.cpu.log_take())
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+        if outputs:
+            self._observers.made(guest.output_bytes, now)
         count = guest.machine.count
         if guest.end is None:
             protocol.executed(count, now)
@@ -252,6 +259,7 @@ class Node:
         protocol.log_produced(self._guest.machine.cpu.log_take())
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
+        self._observers.taken(arrived, self._guest.machine.count, protocol.position)
 
     def _replay(self, protocol: BackupProtocol) -> None:
         guest = self._guest
@@ -321,7 +329,7 @@ class Node:
         except StateError as error:
             protocol.diverged(given.count, str(error))
             return
-        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], "backup")
+        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL])
         self._fed = given.position
         protocol.state_complete(machine.state_digest())
 
@@ -329,7 +337,9 @@ class Node:
 
     def _act(self) -> None:
         while (event := self._protocol.next_event()) is not None:
+            self._observers.before(event)
             self._do(event)
+            self._observers.after(event)
 
     def _do(self, event: Event) -> None:
         match event:
@@ -353,7 +363,7 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node, self._crash_of("primary"))
+                self._protector = Protector(self._guest, node)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
@@ -408,7 +418,7 @@ class Node:
         self._guest.go_live()
         self._live_generation = event.generation
         self._protocol = self._protocol.promote()
-        self._guest.arm(self._crash_of("primary"))
+        self._guest.arm(self._observers.arm("primary"))
         self._tell(
             control.WentLive(
                 generation=event.generation,
@@ -434,6 +444,12 @@ class Node:
     def status(self) -> HostStatus:
         """Say how this node is."""
         return self._status.status(self._protocol, self._held_guest)
+
+    def measured(self) -> control.Measured:
+        """Say how this node is, with what it measured if that was asked for."""
+        hold = self._observers.hold
+        counts, sum_ns = (tuple(hold.counts), hold.sum_ns) if hold else ((), 0)
+        return control.Measured(self.status(), counts, sum_ns)
 
     def stop(self, detail: str) -> None:
         """End because the user wants it, and with a primary its backup."""
@@ -481,10 +497,3 @@ class Node:
 
 def _behind(count: int) -> InstructionCount:
     return InstructionCount(count + 1)
-
-
-def _boot_files(config: control.NodeConfig) -> BootFiles:
-    initrd_path = None if config.initrd_path is None else Path(config.initrd_path)
-    return read_boot_files(
-        Path(config.image_path), config.image_name, config.append, initrd_path, config.modules
-    )

@@ -11,6 +11,7 @@ import sys
 
 from ftvm.errors import FtvmError
 from ftvm.runtime import control, security
+from ftvm.runtime.journal_file import open_journal
 from ftvm.runtime.node import Node
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.transport import Transport
@@ -23,10 +24,18 @@ def _tell(told: control.Told) -> None:
 
 
 def _commanded(node: Node) -> None:
-    line = os.read(_STDIN, 65536)
-    if not line:  # the supervisor is gone, and nobody is left to serve
+    lines = os.read(_STDIN, 65536).splitlines()
+    if not lines:  # the supervisor is gone, and nobody is left to serve
         os._exit(1)
-    node.stop(control.decode_line(line, control.Stop).detail)
+    for line in lines:
+        command: control.Stop | control.Measure = control.decode_line(
+            line,
+            control.Stop | control.Measure,  # type: ignore[arg-type]  # a union is no type
+        )
+        if isinstance(command, control.Stop):
+            node.stop(command.detail)
+        else:
+            _tell(node.measured())
 
 
 def main() -> int:
@@ -42,7 +51,8 @@ def main() -> int:
         launch = control.decode_line(bytes(line), control.Launch)
         transport = Transport(security.from_key(bytes.fromhex(launch.key)))
         transport.accept_from(socket.socket(fileno=launch.listen_descriptor), "replica")
-        node = Node(launch.node, transport, StoreAsker(), _tell)
+        journal = open_journal(launch.node)
+        node = Node(launch.node, transport, StoreAsker(), _tell, journal)
         transport.watch(_STDIN, lambda: _commanded(node))
         node.run()
     except FtvmError as error:

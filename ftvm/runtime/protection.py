@@ -7,35 +7,20 @@ from ftvm.machine.transfer import PUMP_PIECES, StateReceiver, StateSender
 from ftvm.replication.events import StateGiven
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
-from ftvm.runtime.crash import CrashPoint, die
-from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.guest import Guest
 from ftvm.units import InstructionCount, Nanoseconds
 
 CRAWL_NS = 1_000_000
 """A guest that is slowed down has a turn so often even if no piece can be sent."""
 
 
-class PieceCrash:
-    """Dies at a crash point that counts pieces of state."""
-
-    def __init__(self, crash: CrashPoint | None) -> None:
-        self._dies_at = crash.value if crash and crash.kind == "state" else 0
-        self._pieces = 0
-
-    def count(self) -> None:
-        """Note that a piece was sent or taken."""
-        self._pieces += 1
-        if self._pieces == self._dies_at:
-            die()
-
-
 class Protector:
     """One transfer of the machine of a running primary."""
 
-    def __init__(self, guest: Guest, node: str, crash: CrashPoint | None) -> None:
+    def __init__(self, guest: Guest, node: str) -> None:
         self._guest = guest
         self._node = node
-        self._crash = PieceCrash(crash)
         self._begun_ns = now_ns()
         self._sender = StateSender(guest.machine)
         self._bytes = 0
@@ -63,12 +48,8 @@ class Protector:
                 self._hand_over(protocol)
                 return True
             protocol.send_state(piece, now_ns())
-            self._note(piece)
+            self._bytes += len(piece)
         return False
-
-    def _note(self, piece: bytes) -> None:
-        self._bytes += len(piece)
-        self._crash.count()
 
     def _hand_over(self, protocol: PrimaryProtocol) -> None:
         self._paused_ns = now_ns()
@@ -76,8 +57,7 @@ class Protector:
         machine = self._guest.machine
         self._count = machine.count
         protocol.log_produced(machine.cpu.log_take())
-        for piece in pieces:
-            self._note(piece)
+        self._bytes += sum(map(len, pieces))
         protocol.hand_over(pieces, machine.state_digest(), now_ns())
 
     def sent(self) -> None:
@@ -106,14 +86,12 @@ class Protector:
 class Recruit:
     """A machine on its way to the node of a new backup."""
 
-    def __init__(self, crash: CrashPoint | None) -> None:
+    def __init__(self) -> None:
         self._receiver = StateReceiver()
-        self._crash = PieceCrash(crash)
         self._machine: Machine | None = None
 
     def feed(self, piece: bytes) -> None:
         """Take a piece; StateError if it cannot be one."""
-        self._crash.count()
         self._machine = self._receiver.feed(piece)
 
     def complete(self, given: StateGiven) -> Machine:

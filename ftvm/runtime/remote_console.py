@@ -15,8 +15,8 @@ from ftvm.replication.events import (
     Send,
 )
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.guest import now_ns
 from ftvm.runtime.security import Security
 from ftvm.runtime.transport import Closed, Received, Transport
 from ftvm.units import Generation, Nanoseconds

@@ -29,6 +29,10 @@ class Replica:
         """At most one crash point for each role that it may come to have."""
         self.totals: control.Totals | None = None
         self.over: control.Over | None = None
+        self.measured: control.Measured | None = None
+        """What it said of itself when it was asked last."""
+        self.asked = False
+        """Whether it has been asked and has not answered."""
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
@@ -91,7 +95,20 @@ class Replica:
         *lines, self._heard = (self._heard + data).split(b"\n")
         if len(self._heard) > _LINE_BYTES_MAX:
             raise ProtocolError(f"replica {self.name} tells a line without an end")
-        return [control.decode_line(line, control.Told) for line in lines]  # type: ignore[arg-type]
+        told: list[control.Told] = [
+            control.decode_line(line, control.Told)  # type: ignore[arg-type]
+            for line in lines
+        ]
+        for message in told:
+            if isinstance(message, control.Measured):
+                self.measured, self.asked = message, False
+        return told
+
+    def measure(self) -> None:
+        """Ask it how it is, unless it has yet to answer."""
+        if not self.asked:
+            self.asked = True
+            self._write(control.encode_line(control.Measure()))
 
     def stop(self, detail: str) -> None:
         """Ask it to end."""

@@ -1,4 +1,4 @@
-"""The directory of a run on one machine, which has its store."""
+"""A directory of one run's own, with room for its store."""
 
 import tempfile
 from pathlib import Path
@@ -8,7 +8,7 @@ from ftvm.errors import UsageError
 _STORE_BYTES = 1 << 16
 
 
-def make_directory() -> tempfile.TemporaryDirectory[str]:
+def make_run_directory() -> tempfile.TemporaryDirectory[str]:
     """Make the run's directory, with room for its store; UsageError if there is none."""
     directory = None
     try:

@@ -3,7 +3,8 @@
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import PeerLost
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.runtime.guest import Guest, now_ns
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.guest import Guest
 from ftvm.runtime.meters import Meters
 from ftvm.runtime.report import stalls_of
 from ftvm.runtime.status import (

@@ -13,9 +13,8 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
+from ftvm.audit.witness import ConsoleWitness
 from ftvm.errors import HostError, LostGuestError
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
@@ -26,12 +25,13 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
-from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS, settings_for
+from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.guest import now_ns, unpack_end
+from ftvm.runtime.ends import unpack_end
+from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
@@ -44,7 +44,8 @@ from ftvm.runtime.report import (
     ProtectionFailure,
     RunReport,
 )
-from ftvm.runtime.run_directory import make_directory
+from ftvm.runtime.run_directory import make_run_directory
+from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
@@ -52,28 +53,6 @@ _PARTING_NS = 5_000_000_000
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
 _REFUSALS_MAX = 100
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """What is to be run. ``epoch_s`` is the date that the guest's clock starts at."""
-
-    image_path: Path
-    image_name: str
-    memory_bytes: int
-    append: str
-    solo: bool
-    crashes: tuple[CrashPoint, ...]
-    epoch_s: int
-    initrd_path: Path | None = None
-    modules: tuple[str, ...] = ()
-    """For a Multiboot kernel: each a path, perhaps with a space and arguments behind it."""
-    failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
-    """Silence after which a replica counts as lost."""
-    lag_bound_ns: Nanoseconds = LAG_BOUND_NS
-    """How long the backup may be behind."""
-    store_url: str | None = None
-    """Where the replicas arbitrate; None for a directory of the run's own."""
 
 
 class Supervisor:
@@ -85,10 +64,14 @@ class Supervisor:
         self._run = secrets.token_bytes(16)
         settings = settings_for(spec.failure_timeout_ns, spec.lag_bound_ns)
         self._endpoint = ConsoleEndpoint("console", self._run, settings=settings)
+        self._witness: ConsoleWitness | None = None
+        if spec.journals:
+            write = JournalFile(journal_path(spec.journals, "console")).write
+            self._witness = ConsoleWitness("console", self._run.hex(), write)
         self._key = generate_key()
         self.transport = Transport(security.from_key(self._key))
         self._dialer = Dialer(self.transport, ())
-        self._directory = make_directory()
+        self._directory = make_run_directory()
         self._start_ns = now_ns()
         self.replicas: list[Replica] = []
         self.generation = 0
@@ -120,7 +103,7 @@ class Supervisor:
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
-        self._waits_for = ""
+        self._noted: set[str] = set()
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -165,6 +148,8 @@ class Supervisor:
             crashes=self._crashes_of(primary is None),
             failure_timeout_ns=spec.failure_timeout_ns,
             lag_bound_ns=spec.lag_bound_ns,
+            metrics=spec.metrics is not None,
+            journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
         replica.was_recruit = role == "recruit"
         replica.crashes = config.crashes
@@ -205,9 +190,11 @@ class Supervisor:
             self._endpoint.connected(link, now_ns())
         for happening in self.transport.poll(self._patience(timeout)):
             if isinstance(happening, Received):
+                if self._witness is not None:
+                    self._witness.received(happening.link, happening.data)
                 self._endpoint.receive(happening.link, happening.data, now_ns())
             elif isinstance(happening, Refused):
-                self.refusals.append(happening.text)
+                self._note_once(happening.text)
             elif isinstance(happening, Closed):
                 self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
@@ -222,6 +209,12 @@ class Supervisor:
             for replica in self.replicas:
                 if replica.alive:
                     replica.kill()
+
+    def _note_once(self, line: str) -> None:
+        """Tell what happens again and again: a replica that is stopped, a store that is away."""
+        if line not in self._noted:
+            self._noted.add(line)
+            self.refusals.append(line)
 
     def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds | None:
         """How long to wait for something, at most `timeout`."""
@@ -283,6 +276,8 @@ class Supervisor:
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
+            if self._witness is not None:
+                self._witness.before(event)
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)
@@ -323,6 +318,9 @@ class Supervisor:
                 self._alone = replica
                 self._live.append(told)
                 self._live_names.append(replica.name)
+                for old in self.replicas:  # whose right is gone for good, if it still runs
+                    if old.name == replica.follows:
+                        self._dialer.remove(Address(LOOPBACK, old.port))
             case control.WentAlone(generation, count, lost_ns, won_ns):
                 gone = self._gone[replica.name]
                 self._alone = replica
@@ -338,9 +336,7 @@ class Supervisor:
                 )
                 self.changes += 1
             case control.Waits(why):
-                if self._waits_for != (why := f"{replica.role} {replica.name} waits: {why}"):
-                    self._waits_for = why
-                    self.refusals.append(why)
+                self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
             case control.Totals():

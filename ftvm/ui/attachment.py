@@ -14,13 +14,13 @@ from ftvm.errors import (
     LostGuestError,
 )
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.guest import End, now_ns, unpack_end
-from ftvm.runtime.host import address_in
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.ends import End, unpack_end
+from ftvm.runtime.names import address_in
 from ftvm.runtime.remote_console import RemoteConsole
 from ftvm.runtime.security import Security
-from ftvm.ui.console import STDIN, Input, Output
+from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.notices import Notices
-from ftvm.ui.session import QUIET_NS
 from ftvm.ui.signals import Signals
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds

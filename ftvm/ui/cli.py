@@ -13,6 +13,7 @@ from typing import NoReturn
 from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
 from ftvm.ui import (
+    audit_command,
     completion_command,
     console_command,
     demo_command,
@@ -28,22 +29,16 @@ _DESCRIPTION = """\
 Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
 dies, the backup goes on, and the guest's console never shows a seam."""
 
-_EPILOG = """\
-example:
-  echo iiiq | ftvm run guest:counter --crash primary@output:20
-
-`ftvm COMMAND --help` tells more of a command."""
-
-COMMANDS = (
-    demo_command,
-    run_command,
-    serve_command,
-    console_command,
-    status_command,
-    simulate_command,
-    guests_command,
-    completion_command,
+_GROUPS = (
+    ("here", (demo_command, run_command, guests_command)),
+    ("hosts", (serve_command, console_command, status_command)),
+    ("proof", (simulate_command, audit_command)),
+    ("shell", (completion_command,)),
 )
+
+_EXAMPLE = """\
+example: echo iiiq | ftvm run guest:counter --crash primary@output:20
+`ftvm COMMAND --help` tells more of a command."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,19 +47,34 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _Overview(_Parser):
+    """The parser of the whole command line, whose help groups the commands on one screen."""
+
+    groups: Sequence[tuple[str, Sequence[tuple[str, str]]]] = ()
+    """Heading, and name and summary of each command."""
+
+    def format_help(self) -> str:
+        """Return the help."""
+        lines = [self.format_usage().rstrip(), "", _DESCRIPTION, ""]
+        for heading, commands in self.groups:
+            for index, (name, summary) in enumerate(commands):
+                lines.append(f"  {'' if index else heading:7}{name:12}{summary}")
+        return "\n".join([*lines, "", _EXAMPLE, ""])
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = _Parser(
-        prog="ftvm",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = _Overview(prog="ftvm", allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"ftvm {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for command in COMMANDS:
-        command.add_parser(commands)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    groups = []
+    for heading, members in _GROUPS:
+        before = len(commands._choices_actions)
+        for command in members:
+            command.add_parser(commands)
+        added = commands._choices_actions[before:]
+        groups.append((heading, [(action.dest, action.help or "") for action in added]))
+    parser.groups = groups
     return parser
 
 

@@ -7,7 +7,7 @@ import stat
 from typing import Protocol
 
 from ftvm.errors import UsageError
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.transport import Transport
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
@@ -15,6 +15,10 @@ from ftvm.ui.terminal import EscapeKeys, Wish
 from ftvm.units import Nanoseconds
 
 STDIN, STDOUT, STDERR = 0, 1, 2
+
+QUIET_NS = Nanoseconds(300_000_000)
+"""For `--eof-exit`: output that has been quiet for so long is over."""
+
 # What a pipe takes at once when it takes anything, POSIX <limits.h>.
 _PIECE_BYTES = select.PIPE_BUF
 

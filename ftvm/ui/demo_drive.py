@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ftvm.errors import LostGuestError
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.signals import Signals
 from ftvm.units import Nanoseconds
 

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import Failover, RunReport
 from ftvm.ui.demo_drive import INCREMENTS, Course, Moment
 from ftvm.ui.demo_judge import Verdict

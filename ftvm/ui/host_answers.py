@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.inquirer import Inquirer
 from ftvm.runtime.security import Security
 from ftvm.runtime.status import HostStatus

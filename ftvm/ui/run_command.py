@@ -4,14 +4,18 @@ import argparse
 import contextlib
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
-from ftvm.runtime.crash import CrashPoint, parse_crash_point
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
+
+if TYPE_CHECKING:  # slow to load, and not needed to parse
+    from ftvm.runtime.crash import CrashPoint
 
 _DESCRIPTION = """\
 Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage), gzipped or not,
@@ -22,19 +26,19 @@ At a terminal every key goes to the guest; Ctrl-A x leaves, Ctrl-A h helps.
 In a pipe the guest goes on after the end of input until it ends by itself."""
 
 _EPILOG = """\
-crash points (WHEN):
+crash points (WHEN), a real SIGKILL each:
   primary@instruction:N  when N instructions are done
   primary@output:K       when the K-th byte of console output is made
   primary@entry:K        when the K-th log entry is made
   primary@time:2s        2 s after the start; also 500ms
-  primary@state:K        when the K-th piece of state is sent to a new backup
+  primary@output-sent    output is sent to the console; :K for the K-th time
   backup@...             the same for the backup
-  A crash is a real SIGKILL. The second primary@ point is for the second
+  `ftvm run --crash list` names all. The second primary@ point is for the second
   primary of the run, the backup that went live, and so on; likewise backup@.
 
 exit status:
-  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, or if you
-          leave (Ctrl-A x, --eof-exit)
+  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, switches
+          off, resets, or you leave (Ctrl-A x, --eof-exit)
   2       wrong options or image, no room for output or report
   120     triple fault             121  guest lost: no replica is left
   122     the replicas differed    125  the host failed
@@ -46,7 +50,29 @@ examples:
   echo iiiq | ftvm run guest:counter --crash primary@output:20
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
   ftvm run kernel.elf --solo < /dev/null
-  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0 nosmp" """
+  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
+
+
+class _Crash(argparse.Action):
+    """Collects crash points; `list` prints all there are, and that is all."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        if values != "list":
+            setattr(namespace, self.dest, [*getattr(namespace, self.dest), values])
+            return
+        from ftvm.runtime.crash import all_points
+
+        points = list(all_points())
+        width = max(len(written) for written, _ in points)
+        for written, summary in points:
+            print(f"{written:{width}}  {summary}")
+        parser.exit()
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -69,9 +95,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--crash",
         metavar="WHEN",
-        action="append",
+        action=_Crash,
         default=[],
-        help="kill a replica at a crash point, see below; may be repeated",
+        help="kill a replica at a crash point, see below; may be repeated; list names them",
     )
     parser.add_argument(
         "--store",
@@ -80,6 +106,12 @@ def add_parser(commands: Subparsers) -> None:
         " of the run's own)",
     )
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
+    parser.add_argument(
+        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+    )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
+    )
     parser.add_argument(
         "--eof-exit",
         action="store_true",
@@ -90,9 +122,12 @@ def add_parser(commands: Subparsers) -> None:
 
 def carry_out(args: argparse.Namespace) -> int:
     """Check everything that can be checked, then run the guest."""
+    from ftvm.runtime.addresses import parse_address
+
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
     failure_timeout_ns, lag_bound_ns = find_pace(args)
+    metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
     check_boot(args, path, memory_bytes, args.append)
 
@@ -102,7 +137,8 @@ def carry_out(args: argparse.Namespace) -> int:
         parse_store_url(args.store)
 
     # Loaded here, so that what was wrong up to here has been told at once.
-    from ftvm.runtime.supervisor import RunSpec
+    from ftvm.runtime.journal_file import make_empty_directory
+    from ftvm.runtime.run_spec import RunSpec
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
 
@@ -119,7 +155,11 @@ def carry_out(args: argparse.Namespace) -> int:
         store_url=args.store,
         failure_timeout_ns=failure_timeout_ns,
         lag_bound_ns=lag_bound_ns,
+        metrics=metrics,
+        journals=Path(args.journal).absolute() if args.journal else None,
     )
+    if args.journal:
+        make_empty_directory(Path(args.journal))
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:
@@ -127,13 +167,16 @@ def carry_out(args: argparse.Namespace) -> int:
     return report.exit_status
 
 
-def parse_crashes(texts: Sequence[str], *, solo: bool) -> tuple[CrashPoint, ...]:
+def parse_crashes(texts: Sequence[str], *, solo: bool) -> "tuple[CrashPoint, ...]":
     """Read the crash points of a run; UsageError if some of them could never come."""
+    from ftvm.runtime.crash import parse_crash_point
+
     crashes = tuple(parse_crash_point(text) for text in texts)
     if solo and any(crash.role == "backup" for crash in crashes):
         raise UsageError("--solo has no backup that could crash: leave out --crash backup@...")
     if solo and len(crashes) > 1:
         raise UsageError(f"{len(crashes)} crash points: --solo has one replica, which dies once")
-    if solo and any(crash.kind == "state" for crash in crashes):
-        raise UsageError("--solo sends its state to nobody: leave out --crash primary@state")
+    for crash in crashes:
+        if solo and crash.step is not None and crash.step.needs_backup:
+            raise UsageError(f"--solo never comes there: leave out --crash {crash}")
     return crashes

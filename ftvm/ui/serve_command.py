@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
@@ -82,6 +83,12 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--append", metavar="TEXT", help="the kernel's command line")
     add_boot_options(parser)
     add_pace_options(parser)
+    parser.add_argument(
+        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+    )
+    parser.add_argument(
+        "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
+    )
     add_secret_options(parser)
 
 
@@ -98,18 +105,27 @@ def carry_out(args: argparse.Namespace) -> int:
     others = tuple(address for address in join if address != listen)
     if join and not others:
         raise UsageError(f"--join {listen} is this host itself: name another")
+    metrics = parse_address(args.metrics) if args.metrics is not None else None
     config = _config(args, listen)
     security = find_security(args, (listen, *others))
 
     # Loaded here, so that what was wrong up to here has been told at once.
+    from msgspec import structs
+
+    from ftvm.runtime.journal_file import journal_path, make_directory
     from ftvm.ui.serving import serve
 
-    return serve(config, listen, others, security)
+    if args.journal:
+        make_directory(Path(args.journal))
+        path = journal_path(Path(args.journal), config.name)
+        config = structs.replace(config, journal=str(path))
+    config = structs.replace(config, metrics=metrics is not None)
+    return serve(config, listen, others, security, metrics)
 
 
 def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     from ftvm.runtime.control import NodeConfig
-    from ftvm.runtime.host import name_of
+    from ftvm.runtime.names import name_of
 
     name = name_of(listen)
     failure_timeout_ns, lag_bound_ns = find_pace(args)

@@ -7,8 +7,10 @@ from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
 from ftvm.runtime import control
 from ftvm.runtime.addresses import Address
-from ftvm.runtime.guest import End
-from ftvm.runtime.host import Host, Verdict, address_in
+from ftvm.runtime.ends import End
+from ftvm.runtime.host import Host, Verdict
+from ftvm.runtime.names import address_in
+from ftvm.runtime.scrapes import Scrapes
 from ftvm.runtime.security import Security
 from ftvm.runtime.transport import Transport, listen
 from ftvm.ui.notices import Notices
@@ -30,7 +32,11 @@ _END_NAMES = {
 
 
 def serve(
-    config: control.NodeConfig, address: Address, join: tuple[Address, ...], security: Security
+    config: control.NodeConfig,
+    address: Address,
+    join: tuple[Address, ...],
+    security: Security,
+    metrics: Address | None,
 ) -> int:
     """Be a host until its end; returns the exit status."""
     notices = Notices()
@@ -38,7 +44,10 @@ def serve(
     signals = Signals()
     transport = Transport(security)
     transport.accept_from(listen(address.host, address.port), "host")
+    metrics_listener = None if metrics is None else listen(metrics.host, metrics.port)
     host = Host(config, join, transport, teller.tell)
+    if metrics_listener is not None:
+        scrapes = Scrapes(transport, metrics_listener, lambda: scrapes.answer(host.metrics()))
 
     def heed() -> None:
         signals.drain()

@@ -12,18 +12,18 @@ from ftvm.errors import (
     FtvmError,
     LostGuestError,
 )
-from ftvm.runtime.guest import now_ns
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
-from ftvm.ui.console import STDIN, Input, Output
+from ftvm.runtime.run_metrics import RunMetrics
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
+from ftvm.runtime.transport import listen
+from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds
-
-QUIET_NS = Nanoseconds(300_000_000)
-"""For `--eof-exit`: output that has been quiet for so long is over."""
 
 _HELP_LEAVE = "Ctrl-A x leaves: the guest is stopped, primary and backup end"
 _TICK_NS = Nanoseconds(250_000_000)
@@ -41,6 +41,7 @@ class Session:
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
         self._settled_ns: Nanoseconds | None = None
+        self._metrics: RunMetrics | None = None
 
     def run(self) -> RunReport:
         """Run until the guest ends or somebody leaves; the report has the exit status.
@@ -66,6 +67,9 @@ class Session:
     def _conduct(self, supervisor: Supervisor) -> int | None:
         """Run the guest; return the exit status if it is not for the guest to say."""
         try:
+            if self._spec.metrics is not None:
+                listener = listen(self._spec.metrics.host, self._spec.metrics.port)
+                self._metrics = RunMetrics(supervisor, listener)
             supervisor.start()
             status = self._loop(supervisor, Input(supervisor, self._is_terminal))
             if status is not None:
@@ -101,7 +105,9 @@ class Session:
             wait = Nanoseconds(0) if keyboard.ready else self._patience(supervisor, keyboard)
             if wait is None:
                 return 0
-            supervisor.poll(wait)
+            supervisor.poll(self._metrics.patience(wait) if self._metrics else wait)
+            if self._metrics is not None:
+                self._metrics.tend()
             self._teller.look(supervisor)
         return None
 

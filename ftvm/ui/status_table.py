@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ftvm.runtime.host import address_in
+from ftvm.runtime.names import address_in
 from ftvm.runtime.status import HostStatus
 from ftvm.ui.host_answers import HostAnswer
 from ftvm.ui.notices import wants_colour
@@ -76,7 +76,7 @@ def _remark(answer: HostAnswer) -> str:
     if status.reason:
         said.append(f"{status.reason} ({status.detail})" if status.detail else status.reason)
     elif status.role == "standby" and status.detail:
-        said.append(status.detail)
+        said.append(f"stands by ({status.detail})")
     if status.protection == "starting" and status.peer:
         said.append(f"{address_in(status.peer)} is being made the backup")
     if status.wait:

@@ -5,7 +5,8 @@ from collections import Counter
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.replication.events import LossCause
 from ftvm.runtime.report import BackupLoss, Failover, Protection, RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.notices import Notices
 
 _MIB = 1 << 20

@@ -108,7 +108,7 @@ def test_what_is_no_file(ftvm: FtvmCommand, make: Callable[[Path], None] | None,
 def test_an_unknown_guest_is_told_its_neighbours(ftvm: FtvmCommand) -> None:
     line = assert_refused(ftvm, "run", "guest:conter")
     assert "did you mean guest:counter?" in line
-    assert "hello, counter, ticker" in line
+    assert "hello, counter, dice, ticker" in line
     assert "did you mean" not in assert_refused(ftvm, "run", "guest:xyzzy")
     assert "guest:counter" in assert_refused(ftvm, "run", "counter")
 

@@ -42,7 +42,7 @@ def test_help_fits_a_screen(ftvm: FtvmCommand) -> None:
     lines = ftvm("--help").out.decode().splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    assert all(any(line.split()[:1] == [name] for line in lines) for name in COMMANDS)
+    assert all(any(name in line.split()[:2] for line in lines[5:]) for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -72,7 +72,7 @@ def test_bash_completes(ftvm: FtvmCommand) -> None:
     ask += 'echo "${COMPREPLY[@]}"'
     for words, answer in (
         (("ftvm", "gu"), "guests"),
-        (("ftvm", "run", "--me"), "--memory"),
+        (("ftvm", "run", "--mem"), "--memory"),
         (("ftvm", "completion", "z"), "zsh"),
     ):
         done = subprocess.run(["bash", "-c", ask, "bash", *words], capture_output=True, check=True)

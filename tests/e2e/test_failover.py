@@ -52,12 +52,13 @@ def test_a_death_at_every_log_entry(session: Callable[..., Session], role: str) 
     for entry in range(1, entries + 1):
         report = judge_counter(session("counter", f"{role}@entry:{entry}"))
         died += len(report.deaths)
+        assert report.deaths or report.log.entries < entry
         assert all(death.status == "killed by SIGKILL" for death in report.deaths)
         if role == "primary":
             assert len(report.failovers) == len(report.deaths)
         else:  # who dies when the guest has ended is missed by nobody
             assert len(report.backup_losses) <= len(report.deaths)
-    assert died >= entries - 6  # a run may need a few timer ticks less than the first
+    assert died > 2 * len(SESSION)  # some runs need fewer timer ticks than the first
 
 
 def test_a_death_at_every_output(session: Callable[..., Session]) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 QEMU = "qemu-system-i386"
 NAMES = (
-    *("hello", "counter", "ticker", "entropy", "primes"),
+    *("hello", "counter", "dice", "ticker", "entropy", "primes"),
     *("sort", "crc", "faults", "smc", "storm"),
 )
 WORD = 0xFFFFFFFF
@@ -148,7 +148,7 @@ def test_every_guest_has_a_summary_and_an_image(guest_images: Path) -> None:
     assert all(list(entry) == ["summary"] and entry["summary"] for entry in summaries.values())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "counter"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("counter", "dice")])
 def test_guest_names_itself_first_and_leaves_well(boot: Boot, name: str) -> None:
     run = boot(name)
     assert run.lines[0].startswith(f"{name}: ")
@@ -183,6 +183,28 @@ def test_counter_answers_each_key_before_the_next(counter: subprocess.Popen[byte
         assert counter.stdout.readline() == b"%d\n" % number
     output, _ = counter.communicate(b"q")
     assert (output, counter.returncode) == (b"", 1)
+
+
+def throw(images: Path, *qemu_options: str) -> str:
+    """Throw two dice, with a key between that means nothing."""
+    process = subprocess.Popen(
+        [*command(images / "dice.elf", ""), *qemu_options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"dice: ready\n"
+    output, _ = process.communicate(b"txtq")
+    assert process.returncode == 2 << 1 | 1
+    return output.decode()
+
+
+@pytest.mark.parametrize("cpu", ["max", "qemu32"], ids=["with RDRAND", "without"])
+def test_dice_say_something_else_each_time(boot: Boot, guest_images: Path, cpu: str) -> None:
+    runs = [throw(guest_images, "-cpu", cpu) for _ in range(2)]
+    for run in runs:
+        assert re.fullmatch(r"1: [1-6] at \d+\n2: [1-6] at \d+\n", run), run
+    assert runs[0] != runs[1]
 
 
 @pytest.mark.parametrize(

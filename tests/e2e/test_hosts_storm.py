@@ -19,7 +19,7 @@ from site_of_hosts import CLIENT, HOSTS, Site
 
 from ftvm.errors import EXIT_SUPERSEDED
 
-ROUNDS, ROUNDS_LONG = 4, 200
+ROUNDS, ROUNDS_LONG = 2, 200
 FAULTS = (
     *("kill", "kill while the store is away", "pause", "terminate"),
     *("cut", "deafen", "mute"),

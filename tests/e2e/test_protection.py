@@ -9,7 +9,8 @@ from pair_session import Session, run_spec
 from writer_guest import DIGITS, writer_image
 
 from ftvm.errors import LostGuestError
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 
 READY = b"counter: ready\n"
 CHAIN = 10

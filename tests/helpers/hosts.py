@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ftvm_command import COMMAND
+from journals import read_journals
+
+from ftvm.audit.judge import audit
 
 # Not a limit on speed: what hangs shall fail its test.
 HANGS_AFTER_S = 120
@@ -100,6 +103,7 @@ class Cluster:
         self.store = store
         self.secret = tuple(secret)
         self.environment = {**os.environ, "XDG_CONFIG_HOME": str(home / "config")}
+        self.journals = home / "journals"
         self._prefix_of = prefix_of
         self._hosts: list[ServingHost] = []
         self._clients: list[ConsoleClient] = []
@@ -108,7 +112,8 @@ class Cluster:
         self, address: str, *arguments: str, command: Sequence[str] = COMMAND
     ) -> ServingHost:
         log = self.home / f"host-{len(self._hosts)}.log"
-        options = [*arguments, "--store", self.store, *self.secret]
+        journal = ("--journal", str(self.journals))
+        options = [*arguments, "--store", self.store, *journal, *self.secret]
         prefix = self._prefix_of(address)
         host = ServingHost(address, options, log, self.environment, prefix, command)
         self._hosts.append(host)
@@ -120,9 +125,15 @@ class Cluster:
         host.see("protected as soon as")
         return host
 
-    def join(self, address: str, *others: str, command: Sequence[str] = COMMAND) -> ServingHost:
+    def join(
+        self,
+        address: str,
+        *others: str,
+        command: Sequence[str] = COMMAND,
+        options: Sequence[str] = (),
+    ) -> ServingHost:
         """Start a host that wants to be somebody's backup."""
-        return self._start(address, "--join", ",".join(others), command=command)
+        return self._start(address, "--join", ",".join(others), *options, command=command)
 
     def console(
         self, *addresses: str, at: str = "", options: Sequence[str] = ()
@@ -150,11 +161,16 @@ class Cluster:
         return answers
 
     def close(self) -> None:
+        """Leave nothing behind; judge the run by what its hosts wrote down."""
         for process in [h.process for h in self._hosts] + [c.process for c in self._clients]:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
                 process.wait()
+        journals = read_journals(self.journals)
+        if journals:
+            findings = audit(journals).findings
+            assert findings.violations == findings.missing == []
 
 
 class ConsoleClient:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ftvm.runtime.crash import parse_crash_point
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.units import Nanoseconds
 
 MEMORY_BYTES = 16 << 20
@@ -63,6 +64,7 @@ def run_spec(
     append: str = "",
     solo: bool = False,
     store_url: str | None = None,
+    journals: Path | None = None,
 ) -> RunSpec:
     """What is to be run, for a bundled guest."""
     return RunSpec(
@@ -74,4 +76,5 @@ def run_spec(
         crashes=tuple(parse_crash_point(crash) for crash in crashes),
         epoch_s=EPOCH_S,
         store_url=store_url,
+        journals=journals,
     )

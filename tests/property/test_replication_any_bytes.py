@@ -18,6 +18,7 @@ from ftvm.replication.handshake import greeting
 from ftvm.replication.messages import (
     CONSOLE_MESSAGES,
     LOGGING_MESSAGES,
+    STATUS_MESSAGES,
     ConsoleHello,
     Message,
     Role,
@@ -75,6 +76,7 @@ def pieces(data: bytes, sizes: list[int]) -> list[bytes]:
 CHANNELS = [
     pytest.param(FrameDecoder.for_logging, LOGGING_MESSAGES, id="logging"),
     pytest.param(FrameDecoder.for_console, CONSOLE_MESSAGES, id="console"),
+    pytest.param(FrameDecoder.for_status, STATUS_MESSAGES, id="status"),
 ]
 Decoders = Callable[[], FrameDecoder]
 

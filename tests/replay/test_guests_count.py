@@ -14,6 +14,7 @@ STEPS_MAX = 400_000
 GUESTS = {
     "hello": "",
     "counter": "",
+    "dice": "rate=1000",
     "ticker": "rate=1000 ticks=10",
     "entropy": "n=2",
     "primes": "size=2000 rounds=1",
@@ -37,10 +38,10 @@ def test_the_guest_is_the_same_on_the_oracle(guest_images: Path, guest: str) -> 
     )
     machine = Machine(CONFIG)
     machine.boot(plan)
-    keys = [b"i", b"i", b"r", b"q"]
+    keys = {"counter": [b"i", b"i", b"r", b"q"], "dice": [b"t", b"x", b"t", b"q"]}.get(guest, [])
 
     def wait(machine: Machine) -> bool:
-        if guest == "counter" and keys:
+        if keys:
             machine.input(keys.pop(0))
             return True
         return machine.next_deadline() is not None  # asked again until it is due

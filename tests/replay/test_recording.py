@@ -43,6 +43,7 @@ def record(machine: Machine, keys: bytes = b"") -> tuple[Recording, bytes]:
     ("guest", "append", "keys"),
     [
         ("counter", "", b"iixirq"),
+        ("dice", "rate=1000", b"ttxtq"),
         ("entropy", "n=20", b""),
         ("ticker", "rate=1000 ticks=20", b""),
         ("storm", "ops=3000 nondet", b""),

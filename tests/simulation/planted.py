@@ -1,7 +1,9 @@
 """Bugs put in on purpose, each the kind a hurried change could make; the oracle must see each."""
 
 import json
+from dataclasses import dataclass
 
+from ftvm.machine.cpu import Kind, decode_entries, encode_entry
 from ftvm.replication.arbitration import Outcome, Won
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send
@@ -9,6 +11,8 @@ from ftvm.replication.messages import Ack, Commit, Complete, Handover, Mark, Mes
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.protection import Inheritance
 from ftvm.replication.states import BackupTrigger, PrimaryState, PrimaryTrigger
+from ftvm.simulation.guest import Draw, Guest
+from ftvm.simulation.machine import MachineGuest, MachineKind, MachineSender
 from ftvm.simulation.model_transfer import ModelSender
 from ftvm.simulation.store import MemoryStore
 from ftvm.simulation.world import Build
@@ -155,6 +159,52 @@ class LosesADirtyPageUnseen(LosesADirtyPage):
         end = json.loads(pieces[-1])
         return [*pieces[:-1], json.dumps({**end, "digest": None}).encode()]
 
+
+class LosesAPieceOfTheMachine(MachineSender):
+    """Drops what was written during the first round."""
+
+    _pieces = 0
+
+    def next_piece(self) -> bytes | None:
+        piece = super().next_piece()
+        if piece is not None and piece.startswith(b"P"):
+            self._pieces += 1
+        return super().next_piece() if self._pieces == 2 else piece
+
+
+class ForgetsAnInterrupt(MachineGuest):
+    """Leaves what its timer did out of the log, once."""
+
+    _forgotten = False
+
+    def drain(self) -> None:
+        log = self.machine.cpu.log_take()
+        bases = self._bases
+        for entry, end, self._bases in decode_entries(log, bases):
+            if entry.kind is Kind.TIMER and not self._forgotten and len(self.log) > 100:
+                self._forgotten = True
+                length = len(encode_entry(entry, bases)[0])
+                log = log[: end - length] + log[end:]
+            bases = self._bases
+        self.log += log
+
+
+@dataclass(frozen=True)
+class LossyKind(MachineKind):
+    def sender(self, guest: Guest) -> MachineSender:
+        assert isinstance(guest, MachineGuest)
+        return LosesAPieceOfTheMachine(guest)
+
+
+@dataclass(frozen=True)
+class ForgetfulKind(MachineKind):
+    def live(self, draw: Draw, now: Nanoseconds) -> MachineGuest:
+        guest = ForgetsAnInterrupt(super().following().machine)
+        guest.begin(draw, now)
+        return guest
+
+
+PLANTED_IN_THE_MACHINE = {"lose a piece": LossyKind, "forget an interrupt": ForgetfulKind}
 
 PLANTED = {
     "skip the output rule": Build(primary=SkipsOutputRule),

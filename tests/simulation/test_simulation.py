@@ -5,10 +5,11 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from planted import PLANTED
+from planted import PLANTED, PLANTED_IN_THE_MACHINE
 
 from ftvm.simulation.faults import (
     BACKUP,
@@ -182,6 +183,14 @@ def test_planted_bug_is_found(bug: str) -> None:
         for seed in range(SEEDS_PLANTED)
     )
     assert any(world.run().violations for world in worlds)
+
+
+@pytest.mark.parametrize("bug", PLANTED_IN_THE_MACHINE)
+def test_bug_planted_in_the_machine_is_found(bug: str, build: Build) -> None:
+    assert build.machine is not None
+    planted = replace(build, machine=PLANTED_IN_THE_MACHINE[bug](build.machine.plan))
+    worlds = (World(seed, planted, campaigns=1) for seed in range(SEEDS_PLANTED))
+    assert any(world.run().violations for world in worlds if world.is_machine)
 
 
 @pytest.mark.parametrize("faults", PROVOKED.values(), ids=PROVOKED)

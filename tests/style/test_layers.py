@@ -10,12 +10,22 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ftvm"
 
 # Each layer imports only itself and what stands before it.
-LAYERS = ("base", "_native", "machine", "log", "replication", "simulation", "runtime", "ui")
+LAYERS = (
+    "base",
+    "_native",
+    "machine",
+    "log",
+    "replication",
+    "audit",
+    "simulation",
+    "runtime",
+    "ui",
+)
 BASE_MODULES = {"__init__", "errors", "units"}
 # `python -m ftvm` is the user's way in.
 TOP_MODULES = {"__main__"}
 
-PURE_LAYERS = {"machine", "log", "replication"}
+PURE_LAYERS = {"machine", "log", "replication", "audit"}
 # A simulation knows as little of its host, but draws its schedules from a seed.
 SEEDED_LAYERS = {"simulation"}
 BANNED = {

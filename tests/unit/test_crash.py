@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftvm.errors import UsageError
-from ftvm.runtime.crash import KINDS, ROLES, CrashPoint, parse_crash_point
+from ftvm.runtime.crash import MEASURES, ROLES, CrashPoint, all_points, parse_crash_point
+from ftvm.runtime.crash_steps import STEPS
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,8 @@ from ftvm.runtime.crash import KINDS, ROLES, CrashPoint, parse_crash_point
         ("primary@time:2s", CrashPoint("primary", "time", 2_000_000_000)),
         ("backup@time:500ms", CrashPoint("backup", "time", 500_000_000)),
         ("backup@time:0s", CrashPoint("backup", "time", 0)),
+        ("primary@output-sent", CrashPoint("primary", "output-sent", 1)),
+        ("backup@state:5", CrashPoint("backup", "state", 5)),
     ],
 )
 def test_crash_points(text: str, point: CrashPoint) -> None:
@@ -27,15 +30,18 @@ def test_crash_points(text: str, point: CrashPoint) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is not ROLE@KIND:VALUE"),
-        ("primary", "is not ROLE@KIND:VALUE"),
-        ("primary@output", "is not ROLE@KIND:VALUE"),
-        ("output:3", "is not ROLE@KIND:VALUE"),
+        ("", "is not ROLE@WHEN"),
+        ("primary", "is not ROLE@WHEN"),
+        ("primary@output", "'' for a number"),
+        ("output:3", "is not ROLE@WHEN"),
         ("Primary@output:3", "for 'Primary'"),
         ("@output:3", "for ''"),
         ("secondary@output:3", "give primary or backup"),
-        ("primary@:3", "at ''"),
-        ("primary@outputs:3", "give instruction, output, entry, time or state"),
+        ("primary@:3", "is not ROLE@WHEN"),
+        ("primary@outputs:3", "no 'outputs'; ftvm run --crash list names the points"),
+        ("backup@output-sent", "only a primary comes there"),
+        ("primary@output-sent:", "'' for a number"),
+        ("primary@output-sent:0", "never comes"),
         ("primary@output:", "'' for a number"),
         ("primary@output:-3", "'-3' for a number"),
         ("primary@output:3:4", "'3:4' for a number"),
@@ -60,11 +66,20 @@ def test_crash_points_refused(text: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@given(st.sampled_from(ROLES), st.sampled_from(KINDS), st.integers(1, 10**9 - 1))
-def test_text_of_a_crash_point_reads_back(role: str, kind: str, number: int) -> None:
-    unit = "ms" if kind == "time" else ""
-    point = parse_crash_point(f"{role}@{kind}:{number}{unit}")
+WHENS = [f"{role}@{measure}" for role in ROLES for measure in MEASURES]
+WHENS += [f"{step.role}@{step.name}" for step in STEPS]
+
+
+@given(st.sampled_from(WHENS), st.integers(1, 10**9 - 1))
+def test_text_of_a_crash_point_reads_back(when: str, number: int) -> None:
+    unit = "ms" if when.endswith("@time") else ""
+    point = parse_crash_point(f"{when}:{number}{unit}")
     assert parse_crash_point(str(point)) == point
+
+
+def test_each_point_is_listed_once() -> None:
+    listed = [written.partition(":")[0].removesuffix("[") for written, _ in all_points()]
+    assert sorted(listed) == sorted(WHENS)
 
 
 @given(st.text())

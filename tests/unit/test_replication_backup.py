@@ -12,6 +12,7 @@ from ftvm.replication.events import (
     Ended,
     Event,
     FeedLog,
+    GenerationWon,
     GoLive,
     Halt,
     HaltCause,
@@ -366,7 +367,8 @@ def test_live_backup_asks_for_input_from_what_its_machine_took(following: Backup
     following.lose()
     primary = following.go_live()
     assert [e.inputs for e in following.of(GoLive)] == [((CONSOLE, StreamOffset(3)),)]
-    hello = outcome_of(primary)[0]
+    won, hello = outcome_of(primary)[:2]
+    assert won == GenerationWon(Generation(2))
     assert isinstance(hello, Send)
     assert isinstance(hello.message, ConsoleHello)
     assert (hello.message.role, hello.message.generation) == (Role.PRIMARY, 2)

@@ -1,0 +1,67 @@
+"""Who looks on while a node acts: its crash point; its journal and a meter if asked for."""
+
+from ftvm.audit.witness import ReplicaWitness
+from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.control import NodeConfig
+from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
+from ftvm.runtime.crash_steps import StepCrash
+from ftvm.runtime.hold_meter import HoldMeter
+from ftvm.runtime.journal_file import JournalFile
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+
+class Observers:
+    """Of one node. What is written is there before the node acts, and before it dies."""
+
+    def __init__(self, config: NodeConfig, journal: JournalFile | None) -> None:
+        self._crashes = [parse_crash_point(text) for text in config.crashes]
+        self._step: StepCrash | None = None
+        self._acting: StepCrash | None = None
+        self._witness: ReplicaWitness | None = None
+        self.hold = HoldMeter() if config.metrics else None
+        if journal is not None:
+            self._witness = ReplicaWitness(config.name, config.role, config.run, journal.write)
+
+    def arm(self, role: str) -> CrashPoint | None:
+        """Be ready for the first crash point of a role, and return it."""
+        crash = next((crash for crash in self._crashes if crash.role == role), None)
+        step = None if crash is None else crash.step
+        self._step = StepCrash(step, crash.value, die) if crash and step else None
+        return crash
+
+    def before(self, event: Event) -> None:
+        """Note that the node is about to act on an event."""
+        if self._witness is not None:
+            self._witness.before(event)
+        if self.hold is not None and isinstance(event, OutputReleased):
+            self.hold.released(StreamOffset(event.offset + len(event.data)), now_ns())
+        self._acting = self._step
+        if self._acting is not None:
+            self._acting.before(event)
+
+    def after(self, event: Event) -> None:
+        """Note that the node has acted on it, whatever has been armed meanwhile."""
+        if self._acting is not None:
+            self._acting.after(event)
+
+    def made(self, output_bytes: int, now: Nanoseconds) -> None:
+        """Note that the guest has put out so much since its boot, the last of it now."""
+        if self.hold is not None:
+            self.hold.made(StreamOffset(output_bytes), now)
+
+    def received(self, link: Link, data: bytes) -> None:
+        """Note bytes that came, before the protocol has them."""
+        if self._witness is not None:
+            self._witness.received(link, data)
+
+    def closed(self, link: Link) -> None:
+        """Note that a connection is gone."""
+        if self._witness is not None:
+            self._witness.closed(link)
+
+    def taken(self, arrived: InputArrived, count: InstructionCount, position: LogPosition) -> None:
+        """Note that the guest has input, and the log has it before `position`."""
+        if self._witness is not None:
+            size = len(arrived.data)
+            self._witness.taken(arrived.channel, arrived.offset, size, count, position)
