@@ -90,6 +90,8 @@ typedef struct CoreCallbacks {
     uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
     void (*port_write)(void *handle, uint32_t port, uint32_t size, uint32_t value);
     int (*acknowledge)(void *handle); /* vector, or -1: nothing to take */
+    uint32_t (*memory_read)(void *handle, uint32_t address, uint32_t size);
+    void (*memory_write)(void *handle, uint32_t address, uint32_t size, uint32_t value);
 } CoreCallbacks;
 
 /* Life. Errors of core_new() are written to `error`; NULL is returned. */

@@ -182,6 +182,10 @@ int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newl
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
 EngineRegion *memory_region(uc_engine *uc, uint64_t physical);
 
+/* device_memory.c */
+uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void device_memory_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
+
 /* tlb.c */
 uc_err tlb_open(Core *core);
 void tlb_fill(Core *core, uint64_t linear, uint64_t physical, EngineMemAttrs attributes,

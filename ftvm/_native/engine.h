@@ -46,6 +46,7 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 #define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
 #define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
 #define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
+#define CPU_MEM_IO_PC(cpu) ENGINE_FIELD(cpu, 33144, uintptr_t)
 #define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
 #define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
 #define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)

@@ -67,6 +67,7 @@ enum {
     P5_MC_TYPE = 0x1,
     IA32_TIME_STAMP_COUNTER = 0x10,
     IA32_PLATFORM_ID = 0x17,
+    IA32_APIC_BASE = 0x1b,
     EBL_CR_POWERON = 0x2a,
     IA32_BIOS_UPDT_TRIG = 0x79,
     IA32_BIOS_SIGN_ID = 0x8b,
@@ -79,6 +80,8 @@ enum {
 };
 #define IA32_EFER 0xc0000080u
 #define IA32_TSC_AUX 0xc0000103u
+/* At 0xfee00000, on, of the processor that boots. */
+#define APIC_BASE 0xfee00900u
 #define MICROCODE_REVISION (UINT64_C(1) << 32)
 
 /* Table 12-10: memory types 2, 3 and above 7 are reserved. */
@@ -116,6 +119,9 @@ static bool read_msr(Core *core, uint32_t number, uint64_t *value, uintptr_t hos
         return true;
     case IA32_TSC_AUX:
         *value = ENV_TSC_AUX(env);
+        return true;
+    case IA32_APIC_BASE:
+        *value = APIC_BASE;
         return true;
     case IA32_BIOS_SIGN_ID:
         *value = MICROCODE_REVISION;
@@ -168,6 +174,8 @@ static bool write_msr(Core *core, uint32_t number, uint64_t value, uintptr_t hos
             return false;
         ENV_TSC_AUX(env) = (uint32_t)value;
         return true;
+    case IA32_APIC_BASE: /* it can be neither moved nor switched off */
+        return value == APIC_BASE;
     case P5_MC_ADDR:
     case P5_MC_TYPE:
     case EBL_CR_POWERON:

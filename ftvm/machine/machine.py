@@ -16,15 +16,17 @@ from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import PortBus, TimedDevice
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
+from ftvm.machine.devices import power_management, system_control
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.i8042 import I8042
-from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
-from ftvm.machine.devices.system_control import WHOLE, SystemControl
+from ftvm.machine.devices.power_management import PowerManagement
+from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
+from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.plain import encode_plain
 from ftvm.units import InstructionCount, Nanoseconds
 
@@ -77,18 +79,21 @@ class Machine:
             config.memory_bytes,
             port_read=self._port_read,
             port_write=self._port_write,
-            acknowledge=lambda: self._pic.acknowledge(),
+            acknowledge=lambda: self._interrupts.acknowledge(),
+            memory_read=self._memory_read,
+            memory_write=self._memory_write,
         )
-        self._pic = PicPair(intr=self.cpu.set_interrupt_line)
-        self._uart = Uart16550(irq=self._pic.irq(COM1_IRQ), output=self._console_output)
-        pit = Pit8254(irq=self._pic.irq(PIT_IRQ), clock=self.cpu.clock)
+        self._interrupts = Interrupts(intr=self.cpu.set_interrupt_line, clock=self.cpu.clock)
+        line = self._interrupts.line
+        self._uart = Uart16550(irq=line(COM1_IRQ), output=self._console_output)
+        pit = Pit8254(irq=line(PIT_IRQ), clock=self.cpu.clock)
         cmos = Cmos(
-            irq=self._pic.irq(RTC_IRQ),
+            irq=line(RTC_IRQ),
             clock=self.cpu.clock,
             epoch_s=config.epoch_s,
             memory_bytes=config.memory_bytes,
         )
-        self._timed: tuple[TimedDevice, ...] = (pit, cmos)
+        self._timed: tuple[TimedDevice, ...] = (pit, cmos, self._interrupts.local_apic)
         # An access of up to four bytes reaches them from up to three ports below.
         self._timed_ports = frozenset(
             port - below
@@ -98,15 +103,20 @@ class Machine:
             for below in range(4)
         )
         self._i8042 = I8042(
-            keyboard_irq=self._pic.irq(KEYBOARD_IRQ),
-            auxiliary_irq=self._pic.irq(AUXILIARY_IRQ),
+            keyboard_irq=line(KEYBOARD_IRQ),
+            auxiliary_irq=line(AUXILIARY_IRQ),
             a20=self._gate_a20,
             reset=self.cpu.reset,
         )
         self._control = SystemControl(a20=self._gate_a20, reset=self.cpu.reset)
-        self.bus.attach(self._control, whole=WHOLE)
+        self.bus.attach(self._control, whole=system_control.WHOLE)
+        self.bus.attach(
+            PowerManagement(clock=self.cpu.clock, off=lambda: self._exit(0)),
+            whole=power_management.WHOLE,
+        )
         for device in (
-            *(self._pic, self._uart, pit, cmos, self._i8042, Vga(), PostPort()),
+            *self._interrupts.devices,
+            *(self._uart, pit, cmos, self._i8042, Vga(), PostPort()),
             DebugExit(exit=self._exit),
         ):
             self.bus.attach(device)
@@ -134,6 +144,17 @@ class Machine:
     def _port_write(self, port: int, size: int, value: int) -> None:
         self.bus.write(port, size, value)
         if port in self._timed_ports:
+            self._set_timer()
+
+    def _memory_read(self, address: int, size: int) -> int:
+        value = self._interrupts.read(address, size)
+        if self._interrupts.moves_timer(address):
+            self._set_timer()
+        return value
+
+    def _memory_write(self, address: int, size: int, value: int) -> None:
+        self._interrupts.write(address, size, value)
+        if self._interrupts.moves_timer(address):
             self._set_timer()
 
     def _set_timer(self) -> None:

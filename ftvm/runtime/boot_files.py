@@ -38,17 +38,16 @@ def read_boot_files(
     )
 
 
-def boot_files_of(config: NodeConfig) -> BootFiles:
-    """Read what a node is to boot from."""
-    return read_boot_files(
-        Path(config.image_path),
-        config.image_name,
-        config.append,
-        None if config.initrd_path is None else Path(config.initrd_path),
-        config.modules,
-    )
-
-
 def _read_module(text: str, read: Callable[[Path], bytes]) -> Module:
     path = text.split(" ")[0]
     return Module(path, text, read(Path(path)))
+
+
+def configured_files(config: NodeConfig) -> BootFiles | None:
+    """Read what a node is to boot; None for a recruit, which is sent a running machine."""
+    if config.role == "recruit":
+        return None
+    initrd_path = None if config.initrd_path is None else Path(config.initrd_path)
+    return read_boot_files(
+        Path(config.image_path), config.image_name, config.append, initrd_path, config.modules
+    )

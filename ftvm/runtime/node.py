@@ -41,7 +41,7 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
-from ftvm.runtime.boot_files import boot_files_of
+from ftvm.runtime.boot_files import configured_files
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
@@ -84,7 +84,7 @@ class Node:
         self._observers = Observers(config, journal)
         self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        files = None if config.role == "recruit" else boot_files_of(config)
+        files = configured_files(config)
         identity = identity_of(config, files, machine)
         self._settings = settings_for(
             Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)

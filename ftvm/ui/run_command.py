@@ -43,8 +43,8 @@ flips (WHERE):
                          at guest-physical ADDR; primary@... for the primary
 
 exit status:
-  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, or if you
-          leave (Ctrl-A x, --eof-exit)
+  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, switches
+          off, resets, or you leave (Ctrl-A x, --eof-exit)
   2       wrong options or image, no room for output or report
   120     triple fault             121  guest lost: no replica is left
   122     the replicas differed    125  the host failed
@@ -57,7 +57,7 @@ examples:
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
   ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null
-  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append "console=ttyS0" """
+  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
 
 
 class _Crash(argparse.Action):

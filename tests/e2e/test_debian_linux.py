@@ -26,7 +26,8 @@ from debian_guests import (
 
 from ftvm.runtime.crash import parse_crash_point
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.supervisor import RunSpec, Supervisor
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
 from ftvm.units import Nanoseconds
 
 TICK = Nanoseconds(20_000_000)

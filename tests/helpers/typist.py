@@ -61,7 +61,7 @@ class RecordingTypist(Typist):
     def look_around(self) -> None:
         self._recorder.drain()
         self._runs += 1
-        if self._runs % 4 == 0:
+        if self._runs % 4 == 0 and self.machine.exit_value is None:
             self.machine.checkpoint()
 
     def finish(self) -> Recording:

@@ -3,19 +3,21 @@
 from collections.abc import Callable
 
 import pytest
-from assembler import EAX, EBX, ECX, EDX, ESP, Assembler
+from assembler import EAX, EBX, ECX, EDX, ESI, ESP, Assembler
 from bare import (
     CODE,
     COUNTS,
     DATA,
     ERROR_CODE,
     FAULT_ADDRESS,
+    IDT,
     KERNEL_DATA,
     RESUME,
     TASK,
     TSS,
     bare_machine,
     enter_user,
+    gate,
     machine_of,
 )
 from comparison import core_cpuid
@@ -99,6 +101,48 @@ def test_a_register_keeps_what_was_written(number: int, low: int, high: int) -> 
     code = read_msr(write_msr(Assembler(CODE), number, low, high).mov(EAX, 0), number).hlt()
     general = run(machine_of(code)).cpu.registers.gpr
     assert (general[EAX], general[EDX]) == (low, high)
+
+
+def test_the_local_apic_is_where_its_base_says_and_stays_there() -> None:
+    def make(code: Assembler) -> Assembler:
+        resume_at(code, "behind")
+        read_msr(code, 0x1B).store(DATA, EAX)
+        code.load(EBX, 0xFEE00030)  # version
+        code.store_value(0xFEE00080, 0x50).load(EDX, 0xFEE00080)  # task priority
+        write_msr(code.store(DATA + 4, EDX), 0x1B, 0xFEF00900)
+        return code.label("behind").hlt()
+
+    machine = run(machine_of(with_labels(make)))
+    assert word(machine, DATA) == 0xFEE00900
+    assert machine.cpu.registers.gpr[EBX] & 0xFF == 0x14
+    assert word(machine, DATA + 4) == 0x50
+    assert faults(machine, GENERAL_PROTECTION) == 1
+
+
+def test_the_apics_timer_interrupts_by_the_log_at_the_same_instruction() -> None:
+    vector = 0x40
+
+    def make(code: Assembler) -> Assembler:
+        for register, value in ((0x3E0, 0xB), (0x320, vector), (0x380, 5000)):
+            code.store_value(0xFEE00000 + register, value)
+        code.sti().label("wait").inc(EBX).alu("cmp", ESI, 3).j("ne", "wait").cli().hlt()
+        code.label("handler").inc(ESI).store_value(0xFEE00380, 5000)
+        return code.store_value(0xFEE000B0, 0).iret()
+
+    code = with_labels(make)
+    entry = gate(code.address("handler"))
+
+    def machine() -> Machine:
+        made = machine_of(code)
+        made.cpu.write_memory(GuestPhysical(IDT + 8 * vector), entry)
+        return made
+
+    first = machine()
+    recorder = Recorder(first)
+    assert first.run(InstructionCount(100_000_000)) is Reason.HALTED
+    recording = recorder.finish()
+    assert sum(entry.value == vector for entry in recording.entries()) == 3
+    replay(machine(), recording)
 
 
 @pytest.mark.parametrize(("number", "low"), [(EFER, 1), (EFER, 1 << 8), (PAT, 2), (PAT, 0xFF)])

@@ -14,9 +14,11 @@ from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
+from ftvm.machine.interrupts import Interrupts
 from ftvm.units import Nanoseconds
 
 
@@ -39,6 +41,9 @@ DEVICES: dict[str, Callable[[], Device]] = {
     ),
     "control": lambda: SystemControl(a20=ignore, reset=lambda: None),
     "vga": Vga,
+    "pm": lambda: PowerManagement(clock=clock, off=lambda: None),
+    "lapic": lambda: Interrupts(intr=ignore, clock=clock).local_apic,
+    "ioapic": lambda: Interrupts(intr=ignore, clock=clock).io_apic,
     "exit": lambda: DebugExit(exit=ignore),
 }
 
@@ -90,6 +95,11 @@ def nested(state: Any, path: str, value: object) -> Any:
         ("i8042", "scan_codes", 4, "i8042: scan_codes is 4, not in 1..3"),
         ("i8042", "queue", b"abc", "i8042: queue has half a byte"),
         ("i8042", "queue", b"\x01a", "i8042: queue has status bits"),
+        ("pm", "control", 0x2000, "pm: control is 0x2000, has bits outside"),
+        ("lapic", "running", True, "lapic: running without an initial count"),
+        ("lapic", "svr", 0xFF, "lapic: lvt is not masked, but svr is not enabled"),
+        ("lapic", "irr", b"", "lapic: irr has 0 bytes, not 32"),
+        ("ioapic", "table", b"\xff" * 192, "ioapic: table has an entry with reserved bits"),
         ("control", "port_a", 1, "control: port_a is 0x1, has bits outside"),
         ("vga", "palette_at", 768, "vga: palette_at is 768, not in"),
         ("vga", "palette", b"@" * 768, "vga: palette has a component of more than 6 bits"),

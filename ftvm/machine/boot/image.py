@@ -2,10 +2,11 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftvm.errors import ImageError, UsageError
 from ftvm.machine.boot import linux, multiboot1
+from ftvm.machine.boot.firmware_tables import firmware_segments
 from ftvm.machine.boot.linux_header import is_linux
 from ftvm.machine.boot.plan import BootPlan, Module
 
@@ -35,10 +36,24 @@ def plan_boot(files: BootFiles, memory_bytes: int) -> BootPlan:
             raise UsageError(
                 f"{files.name} is a Linux kernel, which takes no modules: give --initrd"
             )
-        return linux.load(image, memory_bytes, files.command_line, files.name, files.initrd)
+        plan = linux.load(image, memory_bytes, files.command_line, files.name, files.initrd)
+        return _with_firmware(plan)
     if files.initrd is not None:
         raise UsageError(f"{files.name} is no Linux kernel, which --initrd is for: give --module")
-    return multiboot1.load(image, memory_bytes, files.command_line, files.name, files.modules)
+    return _with_firmware(
+        multiboot1.load(image, memory_bytes, files.command_line, files.name, files.modules)
+    )
+
+
+def _with_firmware(plan: BootPlan) -> BootPlan:
+    """Add the firmware's tables, unless the image wants to lie where they are."""
+    tables = firmware_segments()
+    taken = [(start, start + len(data)) for start, data in plan.segments]
+    taken += [(start, start + size) for start, size in plan.zeroed]
+    for start, data in tables:
+        if any(start < end and begin < start + len(data) for begin, end in taken):
+            return plan
+    return replace(plan, segments=(*plan.segments, *tables))
 
 
 def _unzipped(files: BootFiles, memory_bytes: int) -> bytes:
