@@ -7,6 +7,7 @@ import pytest
 
 from ftvm.machine.cpu import Cpu
 from ftvm.machine.linear import physical, read_linear
+from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import GuestPhysical
 
 PRESENT, LARGE = 1, 1 << 7
@@ -16,12 +17,7 @@ DIRECTORY, TABLE, POINTERS = 0x1000, 0x2000, 0x3000
 
 @pytest.fixture
 def cpu() -> Cpu:
-    return Cpu(
-        1 << 20,
-        port_read=lambda port, size: 0,
-        port_write=lambda port, size, value: None,
-        acknowledge=lambda: -1,
-    )
+    return Machine(MachineConfig(memory_bytes=1 << 20, epoch_s=0)).cpu
 
 
 def registers(cr0: int = PAGING, cr3: int = DIRECTORY, cr4: int = 0) -> SimpleNamespace:
