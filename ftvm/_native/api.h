@@ -22,7 +22,7 @@ typedef enum CoreReason {
     CORE_EVENT,       /* replay: the next event is due at this count */
     CORE_LOG_EMPTY,   /* replay: the newest mark is reached */
     CORE_LOG_FULL,    /* record: the log must be drained first */
-    CORE_SHUTDOWN,    /* triple fault */
+    CORE_SHUTDOWN,    /* triple fault, or reset */
     CORE_DIVERGED,    /* replay: the log does not fit; core_error() says how */
     CORE_ENGINE_ERROR /* the engine did what it must not; core_error() */
 } CoreReason;
@@ -60,6 +60,13 @@ typedef struct CoreSegment {
     uint32_t selector, base, limit, flags;
 } CoreSegment;
 
+/* Why the CPU will not go on. */
+typedef enum CoreShutdown {
+    CORE_SHUTDOWN_NONE,
+    CORE_SHUTDOWN_TRIPLE_FAULT,
+    CORE_SHUTDOWN_RESET /* by a device */
+} CoreShutdown;
+
 typedef struct CoreCpu {
     uint32_t gpr[8]; /* EAX ECX EDX EBX ESP EBP ESI EDI */
     uint32_t eip, eflags, hflags, hflags2;
@@ -69,14 +76,13 @@ typedef struct CoreCpu {
     uint32_t a20_mask;
     uint32_t dr[8];
     uint32_t sysenter_cs, sysenter_esp, sysenter_eip, mxcsr;
-    uint64_t efer, tsc_aux, xcr0, misc_enable, pat;
-    uint64_t mtrr_fixed[11], mtrr_deftype, mtrr_variable[16];
+    uint64_t efer, tsc_aux, tsc_offset, xcr0, misc_enable, pat;
     uint64_t fpip, fpdp, fp_status, mmx_status, sse_status;
     uint16_t fpus, fpuc, fpop, fpstt;
     uint8_t fptags[8];
     uint8_t fpregs[8][16];
     uint8_t xmm[8][16];
-    uint32_t halted, shutdown; /* shutdown: after a triple fault */
+    uint32_t halted, shutdown; /* shutdown: a CoreShutdown */
     int32_t old_exception;
 } CoreCpu;
 
@@ -84,6 +90,8 @@ typedef struct CoreCallbacks {
     uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
     void (*port_write)(void *handle, uint32_t port, uint32_t size, uint32_t value);
     int (*acknowledge)(void *handle); /* vector, or -1: nothing to take */
+    uint32_t (*memory_read)(void *handle, uint32_t address, uint32_t size);
+    void (*memory_write)(void *handle, uint32_t address, uint32_t size, uint32_t value);
 } CoreCallbacks;
 
 /* Life. Errors of core_new() are written to `error`; NULL is returned. */
@@ -99,6 +107,8 @@ void core_hurry(Core *core, uint64_t ns);
 void core_set_wake(Core *core, int descriptor);
 void core_set_entry_stop(Core *core, uint64_t entries);
 void core_stop_after_port(Core *core);
+void core_reset(Core *core);
+void core_set_a20(Core *core, bool level);
 void core_set_interrupt_line(Core *core, bool level);
 uint64_t core_count(const Core *core);
 void core_set_count(Core *core, uint64_t count);

@@ -31,24 +31,6 @@ static bool on_invalid_instruction(uc_engine *uc, void *user) {
     return true;
 }
 
-/* Where no memory and no device answers, the bus floats high. */
-static uint64_t floating_read(uc_engine *uc, uint64_t offset, unsigned size, void *user) {
-    (void)uc;
-    (void)offset;
-    (void)size;
-    (void)user;
-    return UINT64_MAX;
-}
-
-static void floating_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value,
-                           void *user) {
-    (void)uc;
-    (void)offset;
-    (void)size;
-    (void)value;
-    (void)user;
-}
-
 static uc_err open_engine(Core *core, uint64_t memory_bytes) {
     uc_err error;
     uc_hook hook;
@@ -58,8 +40,8 @@ static uc_err open_engine(Core *core, uint64_t memory_bytes) {
         (error = uc_ctl_exits_enable(core->uc)) != UC_ERR_OK ||
         (error = uc_ctl_set_tcg_buffer_size(core->uc, CODE_BUFFER_BYTES)) != UC_ERR_OK ||
         (error = uc_mem_map_ptr(core->uc, 0, memory_bytes, UC_PROT_ALL, core->ram)) != UC_ERR_OK ||
-        (error = uc_mmio_map(core->uc, memory_bytes, PHYSICAL_BYTES - memory_bytes, floating_read,
-                             NULL, floating_write, NULL)) != UC_ERR_OK ||
+        (error = uc_mmio_map(core->uc, memory_bytes, PHYSICAL_BYTES - memory_bytes,
+                             device_memory_read, core, device_memory_write, core)) != UC_ERR_OK ||
         (error = uc_hook_add(core->uc, &hook, UC_HOOK_INTR, (void *)on_exception, core, 1, 0)) !=
             UC_ERR_OK ||
         (error = uc_hook_add(core->uc, &hook, UC_HOOK_INSN_INVALID, (void *)on_invalid_instruction,
@@ -107,6 +89,7 @@ Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, cha
     core->handle = handle;
     core->callbacks = callbacks;
     clock_start(&core->clock);
+    core->a20_wanted = -1;
     core->timer_ns = core->entry_stop = UINT64_MAX;
     core->wake_descriptor = -1;
     uc_err engine_error = open_engine(core, memory_bytes);

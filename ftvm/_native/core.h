@@ -84,7 +84,9 @@ struct Core {
     uintptr_t raising_host_pc, port_host_pc;
     EngineTranslateFn *translate_instruction;
     CoreReason reason;
-    bool uncounted, stopping, stop_after_port, failed, shutdown;
+    bool uncounted, stopping, stop_after_port, failed;
+    CoreShutdown shutdown;
+    int32_t a20_wanted; /* the mask from the end of this instruction on */
     atomic_bool attention;
     int wake_descriptor;
     uint64_t polled_ns;
@@ -107,6 +109,7 @@ struct Core {
     HostClock clock;
     int64_t guest_offset_ns;
     uint64_t last_time_ns, timer_ns, timer_count;
+    uint64_t tsc_offset;                  /* what WRMSR has made of the time-stamp counter */
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
     uint32_t random_left;
@@ -157,11 +160,14 @@ bool log_take(Core *core, CoreEvent *entry);
 uint64_t advance_guest_time(Core *core);
 void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);
+uint64_t core_tsc(Core *core, uintptr_t host_pc);
 
 /* instructions.c */
 void do_cmpxchg8b(Core *core, uint64_t address, uintptr_t host_pc);
 void do_sysenter(Core *core, uintptr_t host_pc);
 void do_cpuid(Core *core);
+void do_rdmsr(Core *core, uintptr_t host_pc);
+void do_wrmsr(Core *core, uintptr_t host_pc);
 uint64_t do_in(Core *core, uint32_t port, uint32_t size, uintptr_t host_pc);
 void do_out(Core *core, uint32_t port, uint32_t size, uint32_t value, uintptr_t host_pc);
 
@@ -175,6 +181,10 @@ enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4, PAGE_UNSENT = 8 }
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
 EngineRegion *memory_region(uc_engine *uc, uint64_t physical);
+
+/* device_memory.c */
+uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void device_memory_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
 
 /* tlb.c */
 uc_err tlb_open(Core *core);

@@ -46,6 +46,7 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 #define CPU_INTERRUPT_REQUEST(cpu) ENGINE_FIELD(cpu, 28, uint32_t)
 #define CPU_ENV(cpu) ENGINE_FIELD(cpu, 296, EngineEnv *)
 #define CPU_JUMP_CACHE(cpu) ((void **)((char *)(cpu) + 312))
+#define CPU_MEM_IO_PC(cpu) ENGINE_FIELD(cpu, 33144, uintptr_t)
 #define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
 #define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
 #define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
@@ -136,9 +137,6 @@ _Static_assert(sizeof(TlbEntry) == 64 && sizeof(TlbMode) == 696, "layout of the 
 #define ENV_OLD_EXCEPTION(env) ENGINE_FIELD(env, 5496, int32_t)
 #define ENV_CPUID_LEVEL(env) ENGINE_FIELD(env, 5604, uint32_t)
 #define ENV_FEATURES(env) ((uint64_t *)((char *)(env) + 5632))
-#define ENV_MTRR_FIXED(env) ((uint64_t *)((char *)(env) + 6320))
-#define ENV_MTRR_DEFTYPE(env) ENGINE_FIELD(env, 6408, uint64_t)
-#define ENV_MTRR_VARIABLE(env) ((uint64_t *)((char *)(env) + 6416))
 
 /*
  * R8 to R15 do not exist for a 32-bit guest, and the engine's CPU state has
@@ -167,6 +165,7 @@ enum {
     EFLAG_VM86 = 1 << 17,
 };
 #define EFLAGS_ARITHMETIC 0x8d5u
+#define EFER_NXE (UINT64_C(1) << 11)
 #define CC_OP_EFLAGS 1u
 
 typedef struct EngineSegment {
@@ -187,8 +186,8 @@ typedef struct EngineSegment {
 #define CFLAGS_COUNT 0x7fff /* instructions at most, 0 for no limit */
 #define TB_CODE(tb) ENGINE_FIELD(tb, 32, uint8_t *)
 #define TB_CODE_BYTES(tb) ENGINE_FIELD(tb, 40, size_t)
-#define TB_PAGES(tb) ((uint64_t *)((char *)(tb) + 72)) /* physical, of its first and second page   \
-                                                        */
+/* Physical, of its first and second page. */
+#define TB_PAGES(tb) ((uint64_t *)((char *)(tb) + 72))
 
 /* Translation: the functions for one target, and the context they work on */
 typedef void EngineTranslateFn(void *context, EngineCpu *cpu);

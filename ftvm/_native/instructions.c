@@ -47,20 +47,6 @@ void do_sysenter(Core *core, uintptr_t host_pc) {
     ENV_EIP(env) = (uint32_t)ENV_SYSENTER_EIP(env);
 }
 
-void do_cpuid(Core *core) {
-    EngineEnv *env = core->env;
-    uint64_t *regs = ENV_REGS(env);
-    uint32_t leaf = (uint32_t)regs[0], eax, ebx, ecx, edx;
-
-    cpu_x86_cpuid_x86_64(env, leaf, (uint32_t)regs[1], &eax, &ebx, &ecx, &edx);
-    if (leaf == 7 && (uint32_t)regs[1] == 0)
-        ebx |= 1u << 18; /* RDSEED, which the engine decodes but does not list */
-    regs[0] = eax;
-    regs[3] = ebx;
-    regs[1] = ecx;
-    regs[2] = edx;
-}
-
 /* Intel SDM vol. 1 §19.5.2: the bitmap in the TSS is asked when CPL > IOPL or
  * in virtual-8086 mode; all bits of the access must be clear. */
 static void check_port(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t host_pc) {

@@ -99,6 +99,11 @@ uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc) {
     return value;
 }
 
+/* The time-stamp counter, which counts guest time in ns: its clock is 1 GHz. */
+uint64_t core_tsc(Core *core, uintptr_t host_pc) {
+    return core_result(core, CORE_TSC, host_pc) + core->tsc_offset;
+}
+
 /* Guest time for a device, as a logged result. */
 uint64_t core_clock(Core *core) { return core_result(core, CORE_CLOCK, core->port_host_pc); }
 

@@ -96,6 +96,26 @@ void core_stop_after_port(Core *core) {
     core_attention(core);
 }
 
+/* The same with CORE_SHUTDOWN: the machine's reset line was pulled. */
+void core_reset(Core *core) {
+    core->shutdown = CORE_SHUTDOWN_RESET;
+    core_stop_after_port(core);
+}
+
+/* From a device's port_write(): the A20 gate. The engine takes it between two
+ * runs, so the instruction behind the OUT is looked up with it. */
+void core_set_a20(Core *core, bool level) {
+    core->a20_wanted = level ? -1 : ~(1 << 20);
+    core_stop_after_port(core);
+}
+
+static void apply_a20(Core *core) {
+    if (core->a20_wanted == ENV_A20_MASK(core->env))
+        return;
+    ENV_A20_MASK(core->env) = core->a20_wanted;
+    tlb_empty(core);
+}
+
 /* The instruction's first byte that is no prefix. */
 static uint8_t opcode_at(Core *core, uint32_t pc) {
     uint8_t byte;
@@ -399,6 +419,7 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     forget_clock_reading(core);
     while (!core->shutdown && !reason_not_to_run(core)) {
         enter_engine(core);
+        apply_a20(core);
         if (core->stopping && core->reason != CORE_TARGET)
             break;
     }

@@ -118,7 +118,7 @@ bool __wrap_x86_cpu_exec_interrupt_x86_64(EngineCpu *cpu, int request) {
 /* Triple fault (Intel SDM vol. 3A §6.15, interrupt 8). */
 void __wrap_qemu_system_reset_request(uc_engine *uc) {
     (void)uc;
-    core_running->shutdown = true;
+    core_running->shutdown = CORE_SHUTDOWN_TRIPLE_FAULT;
 }
 
 void *__real_helper_lookup_tb_ptr_x86_64(EngineEnv *env);
@@ -142,23 +142,18 @@ void *__wrap_helper_lookup_tb_ptr_x86_64(EngineEnv *env) {
 
 /* --- results ---------------------------------------------------------------- */
 
-static void refuse_tsc_to_user(EngineEnv *env, uintptr_t host_pc) {
+static void read_tsc(EngineEnv *env, uintptr_t host_pc) {
     if ((ENV_CR(env)[4] & 4) && (ENV_HFLAGS(env) & HFLAG_CPL)) /* CR4.TSD */
         raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
-}
-
-void __wrap_helper_rdtsc_x86_64(EngineEnv *env) {
-    refuse_tsc_to_user(env, HOST_PC);
-    uint64_t value = core_result(core_running, CORE_TSC, HOST_PC);
+    uint64_t value = core_tsc(core_running, host_pc);
     ENV_REGS(env)[0] = (uint32_t)value;
     ENV_REGS(env)[2] = value >> 32;
 }
+
+void __wrap_helper_rdtsc_x86_64(EngineEnv *env) { read_tsc(env, HOST_PC); }
 
 void __wrap_helper_rdtscp_x86_64(EngineEnv *env) {
-    refuse_tsc_to_user(env, HOST_PC);
-    uint64_t value = core_result(core_running, CORE_TSC, HOST_PC);
-    ENV_REGS(env)[0] = (uint32_t)value;
-    ENV_REGS(env)[2] = value >> 32;
+    read_tsc(env, HOST_PC);
     ENV_REGS(env)[1] = (uint32_t)ENV_TSC_AUX(env);
 }
 
@@ -234,23 +229,14 @@ void __wrap_helper_cpuid_x86_64(EngineEnv *env) {
     do_cpuid(core_running);
 }
 
-void __real_helper_wrmsr_x86_64(EngineEnv *env);
+void __wrap_helper_rdmsr_x86_64(EngineEnv *env) {
+    (void)env;
+    do_rdmsr(core_running, HOST_PC);
+}
 
-/* The engine lets a guest set registers of processors that ours is not. What
- * CoreCpu has no field for, snapshots and digests would miss, so it stays as it
- * is; the numbers are Intel's (SDM vol. 4) and AMD's of TSC_AUX and EFER. */
 void __wrap_helper_wrmsr_x86_64(EngineEnv *env) {
-    uint32_t number = (uint32_t)ENV_REGS(env)[1];
-
-    if ((number >= 0x174 && number <= 0x176) || /* IA32_SYSENTER_CS, ESP, EIP */
-        (number >= 0x200 && number <= 0x20f) || /* IA32_MTRR_PHYSBASE, PHYSMASK */
-        number == 0x250 || number == 0x258 || number == 0x259 ||
-        (number >= 0x268 && number <= 0x26f) || /* IA32_MTRR_FIX */
-        number == 0x2ff ||                      /* IA32_MTRR_DEF_TYPE */
-        number == 0x277 ||                      /* IA32_PAT */
-        number == 0x1a0 ||                      /* IA32_MISC_ENABLE */
-        number == 0xc0000080 || number == 0xc0000103)
-        __real_helper_wrmsr_x86_64(env);
+    (void)env;
+    do_wrmsr(core_running, HOST_PC);
 }
 
 /* --- ports ------------------------------------------------------------------ */

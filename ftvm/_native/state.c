@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RDRAND (and RDSEED with it) and RDTSCP, which the small CPU model lacks;
- * the level makes CPUID tell of leaf 7. */
+/* RDRAND (and RDSEED with it), RDTSCP and pages that do not execute, which the
+ * small CPU model lacks, and that there is a hypervisor; the level makes CPUID
+ * tell of leaves up to that of the clocks. */
 void state_reset_features(Core *core) {
-    ENV_FEATURES(core->env)[FEATURE_1_ECX] |= 1u << 30;
-    ENV_FEATURES(core->env)[FEATURE_8000_0001_EDX] |= 1u << 27;
-    if (ENV_CPUID_LEVEL(core->env) < 7)
-        ENV_CPUID_LEVEL(core->env) = 7;
+    ENV_FEATURES(core->env)[FEATURE_1_ECX] |= 1u << 30 | 1u << 31;
+    ENV_FEATURES(core->env)[FEATURE_8000_0001_EDX] |= 1u << 27 | 1u << 20;
+    ENV_CPUID_LEVEL(core->env) = 0x16;
 }
 
 static CoreSegment get_segment(const EngineSegment *segment) {
@@ -60,9 +60,7 @@ void core_get_cpu(const Core *core, CoreCpu *cpu) {
     cpu->xcr0 = ENV_XCR0(env);
     cpu->misc_enable = ENV_MISC_ENABLE(env);
     cpu->pat = ENV_PAT(env);
-    memcpy(cpu->mtrr_fixed, ENV_MTRR_FIXED(env), sizeof cpu->mtrr_fixed);
-    cpu->mtrr_deftype = ENV_MTRR_DEFTYPE(env);
-    memcpy(cpu->mtrr_variable, ENV_MTRR_VARIABLE(env), sizeof cpu->mtrr_variable);
+    cpu->tsc_offset = core->tsc_offset;
     cpu->fpip = ENV_FPIP(env);
     cpu->fpdp = ENV_FPDP(env);
     cpu->fp_status = ENV_FP_STATUS(env);
@@ -111,7 +109,7 @@ const char *core_cpu_fault(const CoreCpu *cpu) {
         return "the control registers contradict each other";
     if (!hflags_are_possible(cpu))
         return "hflags are not those of these segments and control registers";
-    if (cpu->efer || cpu->a20_mask != UINT32_MAX)
+    if (cpu->efer & ~EFER_NXE || (cpu->a20_mask | 1u << 20) != UINT32_MAX)
         return "EFER or A20 mask is not that of this CPU";
     if (cpu->fpstt > 7 || !float_status_is_possible(cpu->fp_status) ||
         !float_status_is_possible(cpu->mmx_status) || !float_status_is_possible(cpu->sse_status))
@@ -119,8 +117,8 @@ const char *core_cpu_fault(const CoreCpu *cpu) {
     for (int i = 0; i < 8; i++)
         if (cpu->fptags[i] > 1)
             return "the floating point tags are impossible";
-    if (cpu->halted > 1 || cpu->shutdown > 1)
-        return "halted or shutdown is neither 0 nor 1";
+    if (cpu->halted > 1 || cpu->shutdown > CORE_SHUTDOWN_RESET)
+        return "halted or shutdown is none that there is";
     if (cpu->old_exception < -1 || cpu->old_exception > 31)
         return "the exception before this one does not exist";
     return NULL;
@@ -152,7 +150,7 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     set_segment(ENV_IDT(env), &cpu->idt);
     for (int i = 0; i < 5; i++)
         ENV_CR(env)[i] = cpu->cr[i];
-    ENV_A20_MASK(env) = (int32_t)cpu->a20_mask;
+    ENV_A20_MASK(env) = core->a20_wanted = (int32_t)cpu->a20_mask;
     ENV_SYSENTER_CS(env) = cpu->sysenter_cs;
     ENV_SYSENTER_ESP(env) = cpu->sysenter_esp;
     ENV_SYSENTER_EIP(env) = cpu->sysenter_eip;
@@ -162,9 +160,7 @@ void core_set_cpu(Core *core, const CoreCpu *cpu) {
     ENV_XCR0(env) = cpu->xcr0;
     ENV_MISC_ENABLE(env) = cpu->misc_enable;
     ENV_PAT(env) = cpu->pat;
-    memcpy(ENV_MTRR_FIXED(env), cpu->mtrr_fixed, sizeof cpu->mtrr_fixed);
-    ENV_MTRR_DEFTYPE(env) = cpu->mtrr_deftype;
-    memcpy(ENV_MTRR_VARIABLE(env), cpu->mtrr_variable, sizeof cpu->mtrr_variable);
+    core->tsc_offset = cpu->tsc_offset;
     ENV_FPIP(env) = cpu->fpip;
     ENV_FPDP(env) = cpu->fpdp;
     ENV_FP_STATUS(env) = cpu->fp_status;

@@ -96,8 +96,27 @@ def python_acknowledge(handle: Any) -> int:
     return ffi.from_handle(handle).acknowledge()  # type: ignore[no-any-return]
 
 
+@ffi.def_extern(onerror=_failed, error=0xFFFFFFFF)  # type: ignore[untyped-decorator]
+def python_memory_read(handle: Any, address: int, size: int) -> int:
+    """Answer a read of a device's memory."""
+    return ffi.from_handle(handle).memory_read(address, size)  # type: ignore[no-any-return]
+
+
+@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
+def python_memory_write(handle: Any, address: int, size: int, value: int) -> None:
+    """Take a write to a device's memory."""
+    ffi.from_handle(handle).memory_write(address, size, value)
+
+
 _CALLBACKS = ffi.new(
-    "CoreCallbacks *", [lib.python_port_read, lib.python_port_write, lib.python_acknowledge]
+    "CoreCallbacks *",
+    [
+        lib.python_port_read,
+        lib.python_port_write,
+        lib.python_acknowledge,
+        lib.python_memory_read,
+        lib.python_memory_write,
+    ],
 )
 
 
@@ -117,6 +136,8 @@ class Cpu:
         port_read: Callable[[int, int], int],
         port_write: Callable[[int, int, int], None],
         acknowledge: Callable[[], int],
+        memory_read: Callable[[int, int], int],
+        memory_write: Callable[[int, int, int], None],
     ) -> None:
         error = ffi.new("char[]", _ERROR_BYTES)
         if not Cpu._tested:
@@ -126,6 +147,8 @@ class Cpu:
         self.port_read = port_read
         self.port_write = port_write
         self.acknowledge = acknowledge
+        self.memory_read = memory_read
+        self.memory_write = memory_write
         self.memory_bytes = memory_bytes
         self._handle = ffi.new_handle(self)
         core = lib.core_new(memory_bytes, self._handle, _CALLBACKS[0], error, _ERROR_BYTES)
@@ -175,6 +198,19 @@ class Cpu:
     def stop_after_port(self) -> None:
         """From a device's write: make `run` return right behind this instruction."""
         lib.core_stop_after_port(self._core)
+
+    def reset(self) -> None:
+        """From a device's write: the reset line is pulled, `run` returns SHUTDOWN behind it."""
+        lib.core_reset(self._core)
+
+    def set_a20(self, level: bool) -> None:
+        """From a device's write: address line 20 passes, or stays low, behind this instruction."""
+        lib.core_set_a20(self._core, level)
+
+    @property
+    def was_reset(self) -> bool:
+        """Whether a SHUTDOWN came from the reset line and not from a triple fault."""
+        return bool(self.registers.shutdown == lib.CORE_SHUTDOWN_RESET)
 
     def set_interrupt_line(self, level: bool) -> None:
         """Set the level of the CPU's INTR input."""

@@ -16,12 +16,17 @@ from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import PortBus, TimedDevice
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
+from ftvm.machine.devices import power_management, system_control
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.power_management import PowerManagement
+from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.vga import Vga
+from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.plain import encode_plain
 from ftvm.units import InstructionCount, Nanoseconds
 
@@ -40,7 +45,7 @@ behind its output comes back at once."""
 FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 
 # IRQ lines of an AT-compatible PC.
-PIT_IRQ, COM1_IRQ, RTC_IRQ = 0, 4, 8
+PIT_IRQ, KEYBOARD_IRQ, COM1_IRQ, RTC_IRQ, AUXILIARY_IRQ = 0, 1, 4, 8, 12
 
 
 @dataclass(frozen=True)
@@ -74,18 +79,21 @@ class Machine:
             config.memory_bytes,
             port_read=self._port_read,
             port_write=self._port_write,
-            acknowledge=lambda: self._pic.acknowledge(),
+            acknowledge=lambda: self._interrupts.acknowledge(),
+            memory_read=self._memory_read,
+            memory_write=self._memory_write,
         )
-        self._pic = PicPair(intr=self.cpu.set_interrupt_line)
-        self._uart = Uart16550(irq=self._pic.irq(COM1_IRQ), output=self._console_output)
-        pit = Pit8254(irq=self._pic.irq(PIT_IRQ), clock=self.cpu.clock)
+        self._interrupts = Interrupts(intr=self.cpu.set_interrupt_line, clock=self.cpu.clock)
+        line = self._interrupts.line
+        self._uart = Uart16550(irq=line(COM1_IRQ), output=self._console_output)
+        pit = Pit8254(irq=line(PIT_IRQ), clock=self.cpu.clock)
         cmos = Cmos(
-            irq=self._pic.irq(RTC_IRQ),
+            irq=line(RTC_IRQ),
             clock=self.cpu.clock,
             epoch_s=config.epoch_s,
             memory_bytes=config.memory_bytes,
         )
-        self._timed: tuple[TimedDevice, ...] = (pit, cmos)
+        self._timed: tuple[TimedDevice, ...] = (pit, cmos, self._interrupts.local_apic)
         # An access of up to four bytes reaches them from up to three ports below.
         self._timed_ports = frozenset(
             port - below
@@ -94,7 +102,23 @@ class Machine:
             for port in span
             for below in range(4)
         )
-        for device in (self._pic, self._uart, pit, cmos, DebugExit(exit=self._exit), PostPort()):
+        self._i8042 = I8042(
+            keyboard_irq=line(KEYBOARD_IRQ),
+            auxiliary_irq=line(AUXILIARY_IRQ),
+            a20=self._gate_a20,
+            reset=self.cpu.reset,
+        )
+        self._control = SystemControl(a20=self._gate_a20, reset=self.cpu.reset)
+        self.bus.attach(self._control, whole=system_control.WHOLE)
+        self.bus.attach(
+            PowerManagement(clock=self.cpu.clock, off=lambda: self._exit(0)),
+            whole=power_management.WHOLE,
+        )
+        for device in (
+            *self._interrupts.devices,
+            *(self._uart, pit, cmos, self._i8042, Vga(), PostPort()),
+            DebugExit(exit=self._exit),
+        ):
             self.bus.attach(device)
         self.mode = Mode.SOLO
         self.exit_value: int | None = None
@@ -122,6 +146,17 @@ class Machine:
         if port in self._timed_ports:
             self._set_timer()
 
+    def _memory_read(self, address: int, size: int) -> int:
+        value = self._interrupts.read(address, size)
+        if self._interrupts.moves_timer(address):
+            self._set_timer()
+        return value
+
+    def _memory_write(self, address: int, size: int, value: int) -> None:
+        self._interrupts.write(address, size, value)
+        if self._interrupts.moves_timer(address):
+            self._set_timer()
+
     def _set_timer(self) -> None:
         due = self.next_deadline()
         self.cpu.set_timer(NEVER if due is None else due)
@@ -130,6 +165,11 @@ class Machine:
         if not self._outputs and self.mode is not Mode.REPLAY:
             self.cpu.hurry(OUTPUT_GATHER_NS)
         self._outputs.append(Output(self.cpu.count, CONSOLE, data))
+
+    def _gate_a20(self, level: bool) -> None:
+        self._i8042.follow_a20(level)
+        self._control.follow_a20(level)
+        self.cpu.set_a20(level)
 
     def _exit(self, value: int) -> None:
         self.exit_value = value
@@ -143,7 +183,7 @@ class Machine:
             self.cpu.write_memory(address, data)
         registers = self.cpu.registers
         start = plan.registers
-        registers.gpr = [start.eax, 0, 0, start.ebx, 0, 0, 0, 0]
+        registers.gpr = [start.eax, 0, 0, start.ebx, 0, 0, start.esi, 0]
         registers.hflags = FLAT_HFLAGS
         registers.eip, registers.eflags = start.eip, start.eflags
         registers.cr[0], registers.cr[4] = start.cr0, 0

@@ -24,8 +24,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     join any. ``solo``: no backup is wanted. ``hosted``: nobody supervises the
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
-    of each role is meant, primary being what a backup may become. ``journal``
-    is the file that its journal goes to, if any. ``metrics``: measure
+    of each role is meant, primary being what a backup may become. ``is_state``:
+    the image is a snapshot, from which the guest goes on. ``record`` is the file
+    to record this replica's run into, ``flips`` are the faults to plant in it.
+    ``journal`` is the file that its journal goes to, if any. ``metrics``: measure
     what a status does not tell.
     """
 
@@ -38,6 +40,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     image_path: str = ""
     image_name: str = ""
     append: str = ""
+    initrd_path: str | None = None
+    modules: tuple[str, ...] = ()
     memory_bytes: int = 0
     epoch_s: int = 0
     join_host: str = ""
@@ -45,6 +49,9 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     crashes: tuple[str, ...] = ()
     failure_timeout_ns: int = FAILURE_TIMEOUT_NS
     lag_bound_ns: int = LAG_BOUND_NS
+    is_state: bool = False
+    record: str = ""
+    flips: tuple[str, ...] = ()
     journal: str = ""
     metrics: bool = False
 

@@ -9,6 +9,12 @@ class End(enum.IntEnum):
     EXIT = 0
     HALT = 1
     TRIPLE_FAULT = 2
+    RESET = 3
+
+    @property
+    def label(self) -> str:
+        """What reports call it."""
+        return self.name.lower().replace("_", " ")
 
 
 def pack_end(end: End, value: int) -> int:

@@ -4,10 +4,13 @@ Knows when the machine has something to do, kills the process at crash points,
 and says what the guest's end means.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from ftvm.errors import EXIT_TRIPLE_FAULT, HostError
-from ftvm.machine.boot.multiboot1 import load
+from ftvm.errors import EXIT_TRIPLE_FAULT
+from ftvm.log.run_format import Flip
+from ftvm.log.run_replay import apply_flip
+from ftvm.machine import snapshot
+from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import Machine, MachineConfig, Output
 from ftvm.runtime.clock import now_ns
@@ -21,18 +24,17 @@ CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
 INPUT_PIECE_BYTES = 4096
 
 
-def read_image(path: Path) -> bytes:
-    """Read an image; HostError says what the host has against it."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror}") from None
+def restore(state: bytes) -> Machine:
+    """Return a machine that goes on from a snapshot, with a console of its own."""
+    machine = snapshot.restore(state)
+    machine.input_bytes = 0
+    return machine
 
 
-def boot(image: bytes, name: str, append: str, config: MachineConfig) -> Machine:
+def boot(files: BootFiles, config: MachineConfig) -> Machine:
     """Return a machine with an image in it; ImageError says why it cannot be booted."""
     machine = Machine(config)
-    machine.boot(load(image, config.memory_bytes, append, name))
+    machine.boot(plan_boot(files, config.memory_bytes))
     return machine
 
 
@@ -48,6 +50,7 @@ class Guest:
         self.end: tuple[End, int] | None = None
         self.output_bytes = output_bytes
         self._crash: CrashPoint | None = None
+        self._flips: list[Flip] = []
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
@@ -88,6 +91,19 @@ class Guest:
         if reached >= crash.value:
             die()
 
+    # --- planted faults ---
+
+    def plant(self, flips: Sequence[Flip]) -> None:
+        """Turn these bits over when their instructions are reached; rising counts."""
+        self._flips = list(flips)
+
+    def _flip_count(self) -> InstructionCount:
+        return InstructionCount(self._flips[0].count) if self._flips else FOREVER
+
+    def _flip_if_due(self) -> None:
+        while self._flips and self.machine.count >= self._flips[0].count:
+            apply_flip(self.machine, self._flips.pop(0))
+
     # --- running ---
 
     def wake_at(self) -> Nanoseconds | None:
@@ -108,7 +124,9 @@ class Guest:
         self.crash_if_due()
         if (dies_at := self.crash_deadline()) is not None:
             deadline = min(deadline, dies_at)
-        reason = self.machine.run(min(until, self._crash_count()), deadline)
+        until = min(until, self._crash_count(), self._flip_count())
+        reason = self.machine.run(until, deadline)
+        self._flip_if_due()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(len(output.data) for output in outputs)
         self.crash_if_due()
@@ -119,9 +137,14 @@ class Guest:
     def _look_for_end(self, reason: Reason) -> None:
         if self.machine.exit_value is not None:
             self.end = End.EXIT, self.machine.exit_value
+        elif reason is Reason.SHUTDOWN and self.machine.cpu.was_reset:
+            self.end = End.RESET, 0
         elif reason is Reason.SHUTDOWN:
             self.end = End.TRIPLE_FAULT, EXIT_TRIPLE_FAULT
-        elif reason is Reason.HALTED and self.machine.cpu.halted_for_good:
+        elif (
+            # A replay that stands at the HLT has run to the end of its log.
+            reason in (Reason.HALTED, Reason.LOG_EMPTY) and self.machine.cpu.halted_for_good
+        ):
             self.end = End.HALT, 0
 
     @property

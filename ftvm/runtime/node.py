@@ -9,7 +9,6 @@ the run within a few slices.
 
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.cpu import FOREVER
@@ -42,14 +41,16 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
+from ftvm.runtime.boot_files import configured_files
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
-from ftvm.runtime.guest import Guest, boot, read_image
+from ftvm.runtime.guest import Guest, boot, restore
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
+from ftvm.runtime.recorder import Recorder, make_recorder, planted_flips
 from ftvm.runtime.report import flow_of
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
@@ -83,8 +84,8 @@ class Node:
         self._observers = Observers(config, journal)
         self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         machine = MachineConfig(config.memory_bytes, config.epoch_s)
-        image = read_image(Path(config.image_path)) if config.role != "recruit" else b""
-        identity = identity_of(config, image, machine)
+        files = configured_files(config)
+        identity = identity_of(config, files, machine)
         self._settings = settings_for(
             Nanoseconds(config.failure_timeout_ns), Nanoseconds(config.lag_bound_ns)
         )
@@ -95,11 +96,12 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
+        self._recorder = Recorder()
         self._recruit = Recruit()
-        if config.role == "recruit":
+        if files is None:
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
         else:
-            booted = boot(image, config.image_name, config.append, machine)
+            booted = restore(files.image) if config.is_state else boot(files, machine)
             if config.role == "primary":
                 self._protocol = PrimaryProtocol(identity, self._settings)
                 booted.record()
@@ -124,6 +126,8 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
         self._held_guest.arm(self._crash)
+        self._held_guest.plant(planted_flips(self.config))
+        self._recorder = make_recorder(self.config, self._held_guest)
 
     @property
     def _guest(self) -> Guest:
@@ -151,10 +155,11 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
+        self._recorder.finish(self._over.cause)
         if self._held_guest is not None:
             self._tell(self._totals())
         self._tell(self._over)
-        self._farewell()
+        self._transport.part()
         self._transport.unwatch(self._store_asker.descriptor)
         return self._over
 
@@ -240,7 +245,8 @@ class Node:
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
-        protocol.log_produced(guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(guest.machine.cpu.log_take()))
+        self._recorder.ran(outputs)
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         if outputs:
@@ -256,7 +262,7 @@ class Node:
 
     def _give_input(self, protocol: PrimaryProtocol, arrived: InputArrived) -> None:
         self._guest.input(arrived.data)
-        protocol.log_produced(self._guest.machine.cpu.log_take())
+        protocol.log_produced(self._recorder.logged(self._guest.machine.cpu.log_take()))
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
         self._observers.taken(arrived, self._guest.machine.count, protocol.position)
@@ -274,8 +280,10 @@ class Node:
         try:
             outputs = guest.run(FOREVER, Nanoseconds(now_ns() + 10 * MARK_INTERVAL_NS))
         except DivergenceError as error:
+            self._recorder.replayed((), cpu.log_pending + len(self._log))
             protocol.diverged(guest.machine.count, str(error))
             return
+        self._recorder.replayed(outputs, cpu.log_pending + len(self._log))
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -342,6 +350,7 @@ class Node:
             self._observers.after(event)
 
     def _do(self, event: Event) -> None:
+        self._recorder.saw(event, self._protocol)
         match event:
             case Send(link, _):
                 self._transport.send(link, event.data)
@@ -363,7 +372,7 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node)
+                self._protector = Protector(self._guest, node, self._recorder)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):
@@ -484,15 +493,6 @@ class Node:
             digests=machine.links,
             digest=machine.state_digest().hex(),
         )
-
-    def _farewell(self) -> None:
-        """Let what was sent last go out, for as long as the other side takes it."""
-        links = self._transport.open_links()
-        deadline = now_ns() + 1_000_000_000
-        for link in links:
-            self._transport.close(link)
-        while self._transport.open_links() and now_ns() < deadline:
-            self._transport.poll(Nanoseconds(10_000_000))
 
 
 def _behind(count: int) -> InstructionCount:

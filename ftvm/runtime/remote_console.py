@@ -111,15 +111,7 @@ class RemoteConsole:
         """Detach; the guest runs on, and waits for nobody to see what it says."""
         self._endpoint.leave()
         self._act()
-        self.part()
-
-    def part(self) -> None:
-        """Let what was sent last go out, for as long as the other side takes it."""
-        deadline = now_ns() + 1_000_000_000
-        for link in self.transport.open_links():
-            self.transport.close(link)
-        while self.transport.open_links() and now_ns() < deadline:
-            self.transport.poll(Nanoseconds(10_000_000))
+        self.transport.part()
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:

@@ -129,7 +129,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run from start to end.
 
-    ``end`` is exit, halt, triple fault, lost or stopped; ``exit_status`` is
+    ``end`` is exit, halt, reset, triple fault, lost or stopped; ``exit_status`` is
     what the command exits with. ``replicas_equal`` is None when only one
     replica lived to the end.
     """

@@ -1,4 +1,4 @@
-"""What `ftvm run` is asked to run."""
+"""What a supervisor is to run, as data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.flip import PlantedFlip
 from ftvm.units import Nanoseconds
 
 
@@ -20,6 +21,9 @@ class RunSpec:
     solo: bool
     crashes: tuple[CrashPoint, ...]
     epoch_s: int
+    initrd_path: Path | None = None
+    modules: tuple[str, ...] = ()
+    """For a Multiboot kernel: each a path, perhaps with a space and arguments behind it."""
     failure_timeout_ns: Nanoseconds = FAILURE_TIMEOUT_NS
     """Silence after which a replica counts as lost."""
     lag_bound_ns: Nanoseconds = LAG_BOUND_NS
@@ -30,3 +34,14 @@ class RunSpec:
     """Directory that every replica, and the console, writes a journal to."""
     metrics: Address | None = None
     """Where the run's metrics can be had, over HTTP."""
+    is_state: bool = False
+    """Whether the image is a snapshot, from which the guest goes on."""
+    record: Path | None = None
+    """Where the run is recorded; see `recording_of`."""
+    flips: tuple[PlantedFlip, ...] = ()
+
+    def recording_of(self, name: str) -> Path | None:
+        """The file that a replica records into: `record`, or beside it if it is not alone."""
+        if self.record is None or self.solo:
+            return self.record
+        return self.record.with_name(f"{self.record.name}.{name}")

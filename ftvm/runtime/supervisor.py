@@ -30,7 +30,7 @@ from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.ends import End, unpack_end
+from ftvm.runtime.ends import unpack_end
 from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.replica import Replica
@@ -49,7 +49,6 @@ from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
-_END_NAMES = {End.EXIT: "exit", End.HALT: "halt", End.TRIPLE_FAULT: "triple fault"}
 _PARTING_NS = 5_000_000_000
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
@@ -141,6 +140,8 @@ class Supervisor:
             image_path=str(spec.image_path),
             image_name=spec.image_name,
             append=spec.append,
+            initrd_path=None if spec.initrd_path is None else str(spec.initrd_path),
+            modules=spec.modules,
             memory_bytes=spec.memory_bytes,
             epoch_s=spec.epoch_s,
             store_url=spec.store_url or self._directory.name + "/store",
@@ -149,6 +150,9 @@ class Supervisor:
             crashes=self._crashes_of(primary is None),
             failure_timeout_ns=spec.failure_timeout_ns,
             lag_bound_ns=spec.lag_bound_ns,
+            is_state=spec.is_state,
+            record=str(spec.recording_of(name) or ""),
+            flips=tuple(str(flip) for flip in spec.flips if flip.role == role),
             metrics=spec.metrics is not None,
             journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
@@ -420,7 +424,7 @@ class Supervisor:
         end, status = "lost", LostGuestError.exit_status
         if self._exit is not None:
             kind, status = unpack_end(self._exit.status)
-            end = _END_NAMES[kind]
+            end = kind.label
         elif self._stopped:
             end, status = "stopped", 0
         digests = {t.digest for t in totals}

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from ftvm.errors import HostError, ProtocolError
 from ftvm.replication.events import Link
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.clock import now_ns
 from ftvm.runtime.door import Door
 from ftvm.runtime.security import Security
 from ftvm.runtime.tls import TlsSession
@@ -37,6 +38,7 @@ UNPROVEN_MAX = 64
 # on, shows after KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S (tcp(7)).
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 2, 1, 5
 
+_PARTING_NS = 1_000_000_000
 _RECEIVE_BYTES = 1 << 18
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
 
@@ -187,6 +189,14 @@ class Transport:
         connection.closing = True
         if not connection.waiting_bytes:
             self._finish(link, connection)
+
+    def part(self) -> None:
+        """Close all connections; let what was sent last go out while others take it."""
+        for link in self.open_links():
+            self.close(link)
+        deadline = now_ns() + _PARTING_NS
+        while self.open_links() and now_ns() < deadline:
+            self.poll(Nanoseconds(10_000_000))
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""

@@ -65,7 +65,7 @@ class Attachment:
             if self._console.exited is None:
                 self._console.leave()
             else:
-                self._console.part()
+                self._console.transport.part()
         return status
 
     # --- whether it is over ---

@@ -17,7 +17,12 @@ from ftvm.ui import (
     completion_command,
     console_command,
     demo_command,
+    diff_command,
+    export_command,
     guests_command,
+    inspect_command,
+    record_command,
+    replay_command,
     run_command,
     serve_command,
     simulate_command,
@@ -32,6 +37,10 @@ dies, the backup goes on, and the guest's console never shows a seam."""
 _GROUPS = (
     ("here", (demo_command, run_command, guests_command)),
     ("hosts", (serve_command, console_command, status_command)),
+    (
+        "runs",
+        (record_command, replay_command, inspect_command, diff_command, export_command),
+    ),
     ("proof", (simulate_command, audit_command)),
     ("shell", (completion_command,)),
 )

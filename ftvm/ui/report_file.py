@@ -1,4 +1,4 @@
-"""The file that `--report` names: whole or not there at all, whatever happens."""
+"""Files that options name: whole or not there at all, whatever happens."""
 
 import contextlib
 import os
@@ -15,24 +15,25 @@ _ROOM_BYTES = 1 << 16
 _DEFAULT_MODE = 0o666
 
 
-class ReportFile:
-    """A place for the report, taken before the run; UsageError if it cannot be had.
+class OutputFile:
+    """A place for what is written at the end, taken before; UsageError if it cannot be had.
 
-    Room on the disk is taken too, so that the report of a run of hours is not
-    lost to a disk that filled up meanwhile. What is no regular file (a pipe, a
-    terminal) is written to as it is.
+    `what` it is, its messages say. Room on the disk is taken too, so that the
+    report of a run of hours is not lost to a disk that filled up meanwhile. What
+    is no regular file (a pipe, a terminal) is written to as it is.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, what: str) -> None:
         self._given = path
+        self._what = what
         self._target = Path(os.path.realpath(path))
         self._temporary: str | None = None
         try:
             self._descriptor = self._open()
         except OSError as error:
-            raise UsageError(f"cannot write the report {path}: {error.strerror}") from None
+            raise UsageError(f"cannot write the {what} {path}: {error.strerror}") from None
 
-    def __enter__(self) -> "ReportFile":
+    def __enter__(self) -> "OutputFile":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -42,13 +43,12 @@ class ReportFile:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
 
-    def write(self, report: RunReport) -> None:
-        """Put the report in its place; UsageError if the host refuses."""
-        text = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    def put(self, content: bytes) -> None:
+        """Put it in its place; UsageError if the host refuses."""
         descriptor, self._descriptor = self._descriptor, -1
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
+                file.write(content)
                 file.flush()
                 if self._temporary is not None:
                     file.truncate()
@@ -56,7 +56,9 @@ class ReportFile:
                 os.replace(self._temporary, self._target)
                 self._temporary = None
         except OSError as error:
-            raise UsageError(f"cannot write the report {self._given}: {error.strerror}") from None
+            raise UsageError(
+                f"cannot write the {self._what} {self._given}: {error.strerror}"
+            ) from None
 
     def _open(self) -> int:
         mode = _mode_of(self._given)
@@ -74,6 +76,20 @@ class ReportFile:
             os.unlink(self._temporary)
             raise
         return descriptor
+
+
+class ReportFile(OutputFile):
+    """The file that `--report` names."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "report")
+
+    def write(self, report: RunReport) -> None:
+        """Put the report in its place; UsageError if the host refuses."""
+        self.put(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+    def __enter__(self) -> "ReportFile":
+        return self
 
 
 def _mode_of(path: str) -> int | None:

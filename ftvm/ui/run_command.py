@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
-from ftvm.ui.images import find_image, read_image
+from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
+from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.runtime.crash import CrashPoint
+    from ftvm.runtime.run_spec import RunSpec
 
 _DESCRIPTION = """\
-Runs an ELF32 Multiboot 1 image under fault tolerance: a primary and a backup
-process in lockstep. Standard input and output are its serial console (COM1).
+Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage), gzipped or not,
+under fault tolerance: a primary and a backup process in lockstep. Standard
+input and output are its serial console (COM1).
 
 At a terminal every key goes to the guest; Ctrl-A x leaves, Ctrl-A h helps.
 In a pipe the guest goes on after the end of input until it ends by itself."""
@@ -34,9 +37,14 @@ crash points (WHEN), a real SIGKILL each:
   `ftvm run --crash list` names all. The second primary@ point is for the second
   primary of the run, the backup that went live, and so on; likewise backup@.
 
+flips (WHERE):
+  backup@instruction:N:ADDR:BIT
+                         before instruction N + 1, bit BIT (0 to 7) of the byte
+                         at guest-physical ADDR; primary@... for the primary
+
 exit status:
-  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, or if you
-          leave (Ctrl-A x, --eof-exit)
+  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, switches
+          off, resets, or you leave (Ctrl-A x, --eof-exit)
   2       wrong options or image, no room for output or report
   120     triple fault             121  guest lost: no replica is left
   122     the replicas differed    125  the host failed
@@ -47,7 +55,9 @@ examples:
   ftvm run guest:counter
   echo iiiq | ftvm run guest:counter --crash primary@output:20
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
-  ftvm run kernel.elf --solo < /dev/null"""
+  ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
+  ftvm run kernel.elf --solo < /dev/null
+  ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
 
 
 class _Crash(argparse.Action):
@@ -82,12 +92,8 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument(
-        "image", metavar="IMAGE", help="path of an image, or guest:NAME (see ftvm guests)"
-    )
+    add_image_arguments(parser)
     parser.add_argument("--solo", action="store_true", help="without a backup")
-    parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
-    parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
     parser.add_argument(
         "--crash",
         metavar="WHEN",
@@ -101,6 +107,32 @@ def add_parser(commands: Subparsers) -> None:
         help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
         " of the run's own)",
     )
+    parser.add_argument(
+        "--record", metavar="RUN", help="write the run to a file that ftvm replay replays"
+    )
+    parser.add_argument(
+        "--flip",
+        metavar="WHERE",
+        action="append",
+        default=[],
+        help="turn a bit of a replica's memory over, see below; may be repeated",
+    )
+    add_session_arguments(parser)
+    add_pace_options(parser)
+
+
+def add_image_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says which guest is to be run."""
+    parser.add_argument(
+        "image", metavar="IMAGE", help="path of an image, or guest:NAME (see ftvm guests)"
+    )
+    parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
+    parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
+    add_boot_options(parser)
+
+
+def add_session_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a guest is run on the standard streams."""
     parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
         "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
@@ -113,7 +145,6 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
-    add_pace_options(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -125,24 +156,26 @@ def carry_out(args: argparse.Namespace) -> int:
     failure_timeout_ns, lag_bound_ns = find_pace(args)
     metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
-    check_image(path, memory_bytes, args.append)
+    check_boot(args, path, memory_bytes, args.append)
 
+    # Loaded here, so that what was wrong up to here has been told at once.
+    from ftvm.runtime.flip import parse_flip
+    from ftvm.runtime.journal_file import make_empty_directory
+    from ftvm.runtime.run_spec import RunSpec
     from ftvm.runtime.store_url import parse_store_url
 
     if args.store is not None:
         parse_store_url(args.store)
-
-    # Loaded here, so that what was wrong up to here has been told at once.
-    from ftvm.runtime.journal_file import make_empty_directory
-    from ftvm.runtime.run_spec import RunSpec
-    from ftvm.ui.report_file import ReportFile
-    from ftvm.ui.session import Session
-
+    flips = tuple(parse_flip(text, memory_bytes) for text in args.flip)
+    if args.solo and any(flip.role == "backup" for flip in flips):
+        raise UsageError("--solo has no backup to flip a bit of: leave out --flip backup@...")
     spec = RunSpec(
         image_path=path,
         image_name=path.name,
         memory_bytes=memory_bytes,
         append=args.append,
+        initrd_path=find_initrd(args),
+        modules=tuple(args.modules),
         solo=args.solo,
         crashes=crashes,
         epoch_s=int(time.time()),
@@ -151,9 +184,19 @@ def carry_out(args: argparse.Namespace) -> int:
         lag_bound_ns=lag_bound_ns,
         metrics=metrics,
         journals=Path(args.journal).absolute() if args.journal else None,
+        record=Path(args.record) if args.record else None,
+        flips=flips,
     )
     if args.journal:
         make_empty_directory(Path(args.journal))
+    return run_guest(spec, args)
+
+
+def run_guest(spec: "RunSpec", args: argparse.Namespace) -> int:
+    """Run a guest on the standard streams as the session's arguments say."""
+    from ftvm.ui.report_file import ReportFile
+    from ftvm.ui.session import Session
+
     with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
         report = Session(spec, eof_exit=args.eof_exit).run()
         if report_file is not None:
@@ -174,15 +217,3 @@ def parse_crashes(texts: Sequence[str], *, solo: bool) -> "tuple[CrashPoint, ...
         if solo and crash.step is not None and crash.step.needs_backup:
             raise UsageError(f"--solo never comes there: leave out --crash {crash}")
     return crashes
-
-
-def check_image(path: Path, memory_bytes: int, append: str) -> None:
-    """Raise UsageError, which says why, if the image cannot be booted so."""
-    from ftvm.machine.boot.multiboot1 import load  # for commands that boot
-
-    for text in (str(path), append):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"{text!r} is not UTF-8 text; rename or retype it") from None
-    load(read_image(path), memory_bytes, append, path.name)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
+from ftvm.ui.boot_options import add_boot_options, check_boot
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
-from ftvm.ui.run_command import check_image
 from ftvm.ui.secret_options import add_secret_options, find_security
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     parser.add_argument("--memory", metavar="SIZE", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", help="the kernel's command line")
+    add_boot_options(parser)
     add_pace_options(parser)
     parser.add_argument(
         "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
@@ -129,8 +130,13 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     name = name_of(listen)
     failure_timeout_ns, lag_bound_ns = find_pace(args)
     if args.image is None:
-        if args.memory is not None or args.append is not None:
-            raise UsageError("--memory and --append go with an IMAGE; a backup is sent its machine")
+        if args.modules or any(
+            option is not None for option in (args.memory, args.append, args.initrd)
+        ):
+            raise UsageError(
+                "--memory, --append, --initrd and --module go with an IMAGE; a backup is sent its "
+                "machine"
+            )
         return NodeConfig(
             name=name,
             role="recruit",
@@ -142,7 +148,7 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     memory_bytes = parse_size(args.memory or "64M")
     append = args.append or ""
     path = find_image(args.image)
-    check_image(path, memory_bytes, append)
+    check_boot(args, path, memory_bytes, append)
     return NodeConfig(
         name=name,
         role="primary",
@@ -152,6 +158,8 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
         image_path=str(path),
         image_name=path.name,
         append=append,
+        initrd_path=args.initrd,
+        modules=tuple(args.modules),
         memory_bytes=memory_bytes,
         epoch_s=int(time.time()),
         failure_timeout_ns=failure_timeout_ns,

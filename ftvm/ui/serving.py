@@ -23,7 +23,12 @@ _STATUS_OF_CAUSE = {
     HaltCause.LOST_ARBITRATION: EXIT_SUPERSEDED,
     HaltCause.FENCED: EXIT_SUPERSEDED,
 }
-_END_NAMES = {End.EXIT: "ended", End.HALT: "halted for good", End.TRIPLE_FAULT: "triple-faulted"}
+_END_NAMES = {
+    End.EXIT: "ended",
+    End.HALT: "halted for good",
+    End.TRIPLE_FAULT: "triple-faulted",
+    End.RESET: "reset the machine",
+}
 
 
 def serve(

@@ -20,6 +20,7 @@ from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import listen
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.notices import Notices
+from ftvm.ui.recordings import Recordings
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
@@ -37,6 +38,7 @@ class Session:
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         self._notices = Notices()
+        self._recordings = Recordings(spec)
         self._teller = Teller(spec, self._notices)
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
@@ -46,7 +48,7 @@ class Session:
     def run(self) -> RunReport:
         """Run until the guest ends or somebody leaves; the report has the exit status.
 
-        UsageError if the host has no place for the run.
+        UsageError if the host has no place for the run or its recording.
         """
         raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
         with self._signals, Supervisor(self._spec, self._output.write) as supervisor, raw:
@@ -55,6 +57,7 @@ class Session:
             if self._is_terminal:
                 self._teller.greet()
             status = self._conduct(supervisor)
+            self._recordings.settle(supervisor.replicas, self._notices)
             report = supervisor.report()
             if status is None:
                 status = report.exit_status

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ftvm_command import FtvmCommand
+from linux_image import BzImage
 
 MULTIBOOT_MAGIC = 0x1BADB002
 PAGE = 4096
@@ -165,6 +166,18 @@ def test_bad_command_lines(ftvm: FtvmCommand, arguments: tuple[str, ...]) -> Non
 def test_text_that_no_guest_could_be_told(ftvm: FtvmCommand) -> None:
     assert_refused(ftvm, "run", "guest:hello", "--append", "\udcff", says="UTF-8")
     assert_refused(ftvm, "run", "\udcff.elf", says="UTF-8")
+
+
+def test_files_that_the_kernel_could_not_be_given(ftvm: FtvmCommand) -> None:
+    (ftvm.home / "ramdisk").write_bytes(b"files")
+    run = ("run", "guest:hello")
+    assert_refused(ftvm, *run, "--initrd", "absent", says="absent: no such file")
+    assert_refused(ftvm, *run, "--initrd", "ramdisk", says="--module")
+    assert_refused(ftvm, *run, "--module", "absent one", says="absent: no such file")
+    (ftvm.home / "vmlinuz").write_bytes(BzImage().build())
+    linux = ("run", "vmlinuz")
+    assert_refused(ftvm, *linux, "--module", "ramdisk", says="--initrd")
+    assert_refused(ftvm, *linux, "--memory", "4M", says="at least 6M")
 
 
 def test_no_temporary_directory(ftvm: FtvmCommand) -> None:

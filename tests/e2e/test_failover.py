@@ -15,6 +15,7 @@ from pair_session import (
     judge_counter,
     run_spec,
 )
+from replica_memory import corrupt_guest_memory
 
 from ftvm.errors import LostGuestError
 from ftvm.runtime.supervisor import Supervisor
@@ -118,32 +119,13 @@ def test_alone_a_guest_runs_without_a_backup(session: Callable[..., Session]) ->
     assert report.replicas_equal is None
 
 
-def corrupt_guest_memory(pid: int, greeting: bytes) -> None:
-    """Set a byte that is zero in each page of the image around its greeting that has some."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
-        for line in maps:
-            start, end = (int(edge, 16) for edge in line.split()[0].split("-"))
-            if line.split()[1] != "rw-p" or end - start < MEMORY_BYTES:
-                continue
-            memory.seek(start)
-            found = memory.read(end - start).find(greeting)
-            middle = start + (found & ~4095)
-            for page in range(middle - 8 * 4096, middle + 16 * 4096, 4096) if found > 0 else ():
-                memory.seek(page)
-                content = memory.read(4096)
-                at = content.find(bytes(64))
-                if any(content) and at >= 0:
-                    memory.seek(page + at + 32)
-                    memory.write(b"\x01")
-
-
 def test_a_backup_that_differs_is_found_out_and_dropped(session: Callable[..., Session]) -> None:
     run = session("counter")
     run.supervisor.write(b"ii")
     run.until(lambda: run.output.endswith(b"2\n"))
     backup = run.supervisor.replica("backup")
     assert backup is not None
-    corrupt_guest_memory(backup.pid, b"counter: ")
+    corrupt_guest_memory(backup.pid, b"counter: ", MEMORY_BYTES)
     while backup.alive:  # a digest comes every tenth of a second in which the guest did something
         run.supervisor.write(b"x")
         run.supervisor.poll(TICK)

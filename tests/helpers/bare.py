@@ -181,6 +181,7 @@ def boot_plan(segments: Iterable[tuple[int, bytes]], entry: int) -> BootPlan:
             eip=entry,
             eax=0,
             ebx=0,
+            esi=0,
             eflags=2,
             cr0=0x11,
             code=SegmentRegister(KERNEL_CODE, 0, FLAT, CODE_FLAGS),

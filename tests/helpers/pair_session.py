@@ -64,6 +64,7 @@ def run_spec(
     append: str = "",
     solo: bool = False,
     store_url: str | None = None,
+    record: Path | None = None,
     journals: Path | None = None,
 ) -> RunSpec:
     """What is to be run, for a bundled guest."""
@@ -76,5 +77,6 @@ def run_spec(
         crashes=tuple(parse_crash_point(crash) for crash in crashes),
         epoch_s=EPOCH_S,
         store_url=store_url,
+        record=record,
         journals=journals,
     )

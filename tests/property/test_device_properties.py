@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from ftvm.machine.bus import Device, PortBus, TimedDevice
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.power_management import PowerManagement
+from ftvm.machine.devices.system_control import WHOLE, SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.vga import Vga
+from ftvm.machine.interrupts import Interrupts
 from ftvm.units import Nanoseconds
 
 Action = tuple[Any, ...]
@@ -25,24 +30,37 @@ class Pc:
     def __init__(self) -> None:
         self.now = 0
         self.trace: list[Action] = []
-        self.pic = PicPair(intr=self._note("intr"))
+        self.wired = Interrupts(intr=self._note("intr"), clock=self._clock)
+        self.pic = self.wired.pic
         self.uart = Uart16550(irq=self._line(4), output=self._note("output"))
         self.pit = Pit8254(irq=self._line(0), clock=self._clock)
         self.cmos = Cmos(
             irq=self._line(8), clock=self._clock, epoch_s=1_700_000_000, memory_bytes=64 << 20
         )
-        self.timed: tuple[TimedDevice, ...] = (self.pit, self.cmos)
+        self.timed: tuple[TimedDevice, ...] = (self.pit, self.cmos, self.wired.local_apic)
         self.bus = PortBus()
-        devices: list[Device] = [self.pic, self.uart, *self.timed, PostPort()]
+        devices: list[Device] = [*self.wired.devices, self.uart, self.pit, self.cmos, PostPort()]
         devices.append(DebugExit(exit=self._note("exit")))
+        self.i8042 = I8042(
+            keyboard_irq=self._line(1),
+            auxiliary_irq=self._line(12),
+            a20=self._note("a20"),
+            reset=self._reset,
+        )
+        devices += [self.i8042, Vga()]
+        self.bus.attach(SystemControl(a20=self._note("a20"), reset=self._reset), whole=WHOLE)
+        self.bus.attach(PowerManagement(clock=self._clock, off=self._reset), whole=WHOLE)
         for device in devices:
             self.bus.attach(device)
 
     def _note(self, what: str) -> Callable[[object], None]:
         return lambda value: self.trace.append((what, value))
 
+    def _reset(self) -> None:
+        self.trace.append(("reset",))
+
     def _line(self, line: int) -> Callable[[bool], None]:
-        set_line = self.pic.irq(line)
+        set_line = self.wired.line(line)
 
         def set_and_note(level: bool) -> None:
             self.trace.append(("irq", line, level))
@@ -67,28 +85,45 @@ class Pc:
                 device.advance(Nanoseconds(self.now))
         elif kind == "receive":
             self.uart.receive(rest[0])
+        elif kind == "load":
+            self.trace.append(("loaded", self.wired.read(*rest)))
+        elif kind == "store":
+            self.wired.write(*rest)
         elif kind == "line":
-            self.pic.set_irq(*rest)
+            self.wired.line(rest[0])(rest[1])
         elif kind == "acknowledge":
-            self.trace.append(("vector", self.pic.acknowledge()))
+            self.trace.append(("vector", self.wired.acknowledge()))
         self.trace.append((self.uart.queued, *(device.deadline() for device in self.timed)))
 
 
+APIC_REGISTERS = (
+    *(0xFEE00000 + offset for offset in range(0, 0x400, 0x10)),
+    *(0xFEC00000, 0xFEC00010, 0xFEC00014, 0xFEE000B4, 0xFED00000),
+)
 PORTS = {
     "uart": tuple(range(0x3F8, 0x400)),
     "pic": (0x20, 0x21, 0xA0, 0xA1, 0x4D0, 0x4D1),
     "pit": (0x40, 0x41, 0x42, 0x43, 0x61),
     "cmos": (0x70, 0x71),
+    "i8042": (0x60, 0x64, 0x92),
+    "vga": (*range(0x3C0, 0x3D0), 0x3D4, 0x3D5, 0x3DA),
+    "control": (0x92, *range(0xCF8, 0xD00)),
+    "apic": (0x20, 0x21),
+    "pm": tuple(range(0x600, 0x60C)),
     "all": (
         *range(0x20, 0x22),
         *range(0x40, 0x44),
-        0x61,
+        *range(0x60, 0x65),
         0x70,
         0x71,
         0x80,
+        0x92,
         *range(0xA0, 0xA2),
         0xF4,
+        *range(0x3BF, 0x3DC),
         *range(0x3F5, 0x402),
+        *range(0x5FD, 0x60D),
+        *range(0xCF7, 0xD00),
         0x4D0,
         0xFFFF,
     ),
@@ -101,6 +136,7 @@ def actions(ports: tuple[int, ...]) -> st.SearchStrategy[list[Action]]:
     value = st.one_of(
         st.integers(0, 0xFF),
         st.sampled_from([0, 1, 2, 3, 0x0A, 0x0B, 0x0C, 0x10, 0x11, 0x20, 0x34, 0x80]),
+        st.sampled_from([0x60, 0xA7, 0xAA, 0xD1, 0xD3, 0xD4, 0xF2, 0xFF]),
     )
     size = st.sampled_from([1, 1, 1, 2, 4])
     return st.lists(
@@ -108,6 +144,15 @@ def actions(ports: tuple[int, ...]) -> st.SearchStrategy[list[Action]]:
             st.tuples(st.just("write"), port, size, value | st.integers(0, 2**32 - 1)),
             st.tuples(st.just("write"), port, st.just(1), value),
             st.tuples(st.just("read"), port, size),
+            st.tuples(
+                st.just("store"),
+                st.sampled_from(APIC_REGISTERS),
+                st.sampled_from([4, 4, 4, 1]),
+                value
+                | st.integers(0, 2**32 - 1)
+                | st.sampled_from([0x30041, 0x41, 0x10041, 0x1FF, 0x8061, 0x40055, 0x80055]),
+            ),
+            st.tuples(st.just("load"), st.sampled_from(APIC_REGISTERS), size),
             st.tuples(st.just("pass"), st.integers(0, 2_000) | st.integers(0, 10**11)),
             st.tuples(st.just("timer")),
             st.tuples(st.just("receive"), st.binary(max_size=20)),

@@ -10,10 +10,15 @@ from ftvm.errors import StateError
 from ftvm.machine.bus import Device
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
+from ftvm.machine.devices.power_management import PowerManagement
+from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.vga import Vga
+from ftvm.machine.interrupts import Interrupts
 from ftvm.units import Nanoseconds
 
 
@@ -31,6 +36,14 @@ DEVICES: dict[str, Callable[[], Device]] = {
     "pit": lambda: Pit8254(irq=ignore, clock=clock),
     "cmos": lambda: Cmos(irq=ignore, clock=clock, epoch_s=0, memory_bytes=1 << 24),
     "post": PostPort,
+    "i8042": lambda: I8042(
+        keyboard_irq=ignore, auxiliary_irq=ignore, a20=ignore, reset=lambda: None
+    ),
+    "control": lambda: SystemControl(a20=ignore, reset=lambda: None),
+    "vga": Vga,
+    "pm": lambda: PowerManagement(clock=clock, off=lambda: None),
+    "lapic": lambda: Interrupts(intr=ignore, clock=clock).local_apic,
+    "ioapic": lambda: Interrupts(intr=ignore, clock=clock).io_apic,
     "exit": lambda: DebugExit(exit=ignore),
 }
 
@@ -79,6 +92,17 @@ def nested(state: Any, path: str, value: object) -> Any:
         ("cmos", "b", 0x82, "cmos: held does not agree with"),
         ("cmos", "phase_ns", 10**9, "cmos: phase_ns is 1000000000, not in"),
         ("post", "registers", bytes(15), "post: registers has 15 bytes"),
+        ("i8042", "scan_codes", 4, "i8042: scan_codes is 4, not in 1..3"),
+        ("i8042", "queue", b"abc", "i8042: queue has half a byte"),
+        ("i8042", "queue", b"\x01a", "i8042: queue has status bits"),
+        ("pm", "control", 0x2000, "pm: control is 0x2000, has bits outside"),
+        ("lapic", "running", True, "lapic: running without an initial count"),
+        ("lapic", "svr", 0xFF, "lapic: lvt is not masked, but svr is not enabled"),
+        ("lapic", "irr", b"", "lapic: irr has 0 bytes, not 32"),
+        ("ioapic", "table", b"\xff" * 192, "ioapic: table has an entry with reserved bits"),
+        ("control", "port_a", 1, "control: port_a is 0x1, has bits outside"),
+        ("vga", "palette_at", 768, "vga: palette_at is 768, not in"),
+        ("vga", "palette", b"@" * 768, "vga: palette has a component of more than 6 bits"),
     ],
 )
 def test_an_illegal_field_is_named_and_nothing_is_changed(

@@ -1,74 +1,17 @@
 """Multiboot 1 boot plans: what a kernel finds at entry, and what is refused and how."""
 
 import struct
-from dataclasses import dataclass, field
 
 import pytest
+from multiboot_image import CODE, Elf, Load, multiboot_header
 
 from ftvm.errors import ImageError, UsageError
 from ftvm.machine.boot.multiboot1 import load
-from ftvm.machine.boot.plan import BootPlan
+from ftvm.machine.boot.plan import BootPlan, Module
 from ftvm.units import GuestPhysical
 
 MIB = 1 << 20
 MEMORY = 16 * MIB
-CODE = b"\xfa\xf4\xeb\xfd"
-HEADER_MAGIC = 0x1BADB002
-
-
-def multiboot_header(flags: int = 3, *more: int, checksum_error: int = 0) -> bytes:
-    checksum = (-(HEADER_MAGIC + flags) + checksum_error) % (1 << 32)
-    return struct.pack(f"<{3 + len(more)}I", HEADER_MAGIC, flags, checksum, *more)
-
-
-@dataclass
-class Load:
-    """One PT_LOAD entry; its file bytes are put behind the headers."""
-
-    physical: int
-    data: bytes
-    memory_bytes: int | None = None
-    virtual: int | None = None
-    flags: int = 5
-    type: int = 1
-
-
-@dataclass
-class Elf:
-    """An ELF32 file in the making: change a field, get the bytes."""
-
-    loads: list[Load] = field(
-        default_factory=lambda: [Load(MIB, multiboot_header() + CODE, memory_bytes=0x100)]
-    )
-    entry: int = MIB + 12
-    elf_class: int = 1
-    encoding: int = 1
-    ident_version: int = 1
-    type: int = 2
-    machine: int = 3
-    version: int = 1
-    phentsize: int = 32
-
-    def build(self) -> bytes:
-        data_offset = 52 + 32 * len(self.loads)
-        ident = b"\x7fELF" + bytes([self.elf_class, self.encoding, self.ident_version])
-        header = struct.pack(
-            "<16sHHIIIIIHHHHHH",
-            *(ident, self.type, self.machine, self.version, self.entry, 52, 0, 0),
-            *(52, self.phentsize, len(self.loads), 0, 0, 0),
-        )
-        table, data = b"", b""
-        for entry in self.loads:
-            table += struct.pack(
-                "<8I",
-                *(entry.type, data_offset + len(data)),
-                *(entry.physical if entry.virtual is None else entry.virtual, entry.physical),
-                len(entry.data),
-                len(entry.data) if entry.memory_bytes is None else entry.memory_bytes,
-                *(entry.flags, 4),
-            )
-            data += entry.data
-        return header + table + data
 
 
 def boot(image: bytes, memory_bytes: int = MEMORY, command_line: str = "") -> BootPlan:
@@ -390,3 +333,35 @@ def test_command_line_longer_than_lower_memory() -> None:
 def test_impossible_memory(memory_bytes: int) -> None:
     with pytest.raises(UsageError, match="memory of"):
         boot(Elf().build(), memory_bytes)
+
+
+# Modules, section 3.3
+
+
+def test_modules_lie_on_pages_of_their_own_behind_the_image() -> None:
+    modules = [Module("a", "a one two", b"first" * 1000), Module("b", "b", b"")]
+    plan = load(Elf().build(), MEMORY, "", "kernel.elf", modules)
+    memory = memory_of(plan)
+    info = plan.registers.ebx
+    assert word(memory, info) & 8
+    assert word(memory, info + 20) == 2
+    table = word(memory, info + 24)
+    start, end, text = (word(memory, table + 4 * n) for n in range(3))
+    assert (start % 4096, start >= MIB + 0x100, end - start) == (0, True, 5000)
+    assert memory[start:end] == b"first" * 1000
+    assert string(memory, text) == b"a one two"
+    assert word(memory, table + 12) == 0
+    start, end, text = (word(memory, table + 16 + 4 * n) for n in range(3))
+    assert start == end
+    assert start % 4096 == 0
+    assert string(memory, text) == b"b"
+
+
+def test_without_modules_none_are_told_of() -> None:
+    plan = boot(Elf().build())
+    assert not word(memory_of(plan), plan.registers.ebx) & 8
+
+
+def test_a_module_that_does_not_fit_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="module initrd needs"):
+        load(Elf().build(), MEMORY, "", "k", [Module("initrd", "", bytes(MEMORY))])

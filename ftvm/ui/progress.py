@@ -1,0 +1,56 @@
+"""A progress bar on standard error for what takes longer than a second."""
+
+import os
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+_PATIENCE_S = 1.0
+
+
+class ProgressBar:
+    """Shows how far a number has come, on a terminal that nothing else is written to.
+
+    Use it as a context manager; leaving it leaves nothing on the screen.
+    """
+
+    def __init__(self, what: str, total: int, *, quiet: bool = False) -> None:
+        self._what = what
+        self._total = total
+        self._shown: Progress | None = None
+        self._task = TaskID(0)
+        self._wanted = not quiet and os.isatty(2)
+        self._show_at = time.monotonic() + _PATIENCE_S
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+    def at(self, number: int) -> None:
+        """Say how far it is."""
+        if not self._wanted:
+            return
+        if self._shown is None:
+            if time.monotonic() < self._show_at:
+                return
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+            )
+            self._shown = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._shown.add_task(self._what, total=self._total)
+            self._shown.start()
+        self._shown.update(self._task, completed=number)

@@ -1,0 +1,81 @@
+"""`ftvm replay`: the same run again, compared with what was recorded."""
+
+import argparse
+
+from ftvm.errors import UsageError
+from ftvm.ui.parsers import Subparsers, add_command
+
+_DESCRIPTION = """\
+Does a recorded run again, at full speed, prints its console, and compares every
+digest in it, the state at its end and every byte of output. What the guest was
+given comes from the recording: input, time, random numbers.
+
+With --go-live the guest leaves the recording where the replay ends and runs on
+by itself, with standard input and output as its console, as by `ftvm run`."""
+
+_EPILOG = """\
+An instruction is a step of the engine: an instruction, or one iteration of a
+repeated string instruction. `ftvm inspect RUN` says how far a run goes.
+
+exit status:
+  0    everything was equal, up to the end or to --until
+  1    equal as far as the recording goes, but it is torn: its end is missing
+  2    no recording, damaged, or of another version
+  122  the replay did not do what was recorded
+  with --go-live that of ftvm run, if everything was equal before (or torn)
+
+examples:
+  ftvm replay counter.run
+  ftvm replay counter.run --until 5000 --go-live
+  ftvm replay boot.run --from 80000000
+  ftvm replay counter.run --json | jq .verdict"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to the command line."""
+    parser = add_command(
+        commands,
+        "replay",
+        carry_out,
+        "do a recorded run again, and compare",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    parser.add_argument("run", metavar="RUN", help="a file that ftvm record or --record wrote")
+    parser.add_argument("--until", metavar="N", help="stop when N instructions are done")
+    parser.add_argument(
+        "--from",
+        metavar="N",
+        dest="begin",
+        help="start at the nearest checkpoint before N, and print from N on",
+    )
+    parser.add_argument(
+        "--go-live", action="store_true", help="let the guest run on where the replay ends"
+    )
+    parser.add_argument(
+        "--eof-exit",
+        action="store_true",
+        help="live: leave when the input is used up and the output quiet for 300 ms",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the verdict as JSON, and not the console"
+    )
+
+
+def carry_out(args: argparse.Namespace) -> int:
+    """Replay, and perhaps go on."""
+    from ftvm.ui.recorded import open_run, parse_count
+    from ftvm.ui.replay_session import EXIT_TORN, ReplaySession
+
+    if args.json and args.go_live:
+        raise UsageError("--json has no console for --go-live: leave one of them out")
+    with open_run(args.run) as reader:
+        until = parse_count(args.until, "--until", reader) if args.until else None
+        begin = parse_count(args.begin, "--from", reader) if args.begin else None
+        if begin is not None and until is not None and begin > until:
+            raise UsageError(f"--from {begin} is behind --until {until}")
+        session = ReplaySession(reader, begin, until, as_json=args.json)
+        status = session.run()
+        if not args.go_live or status not in (0, EXIT_TORN):
+            return status
+        return session.go_live(eof_exit=args.eof_exit)

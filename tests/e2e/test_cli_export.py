@@ -1,0 +1,86 @@
+"""`ftvm export`: what a trace viewer is given of a run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pair_session import Session, judge_counter, run_spec
+from recorded_run import boot, record
+
+from ftvm.runtime.supervisor import Supervisor
+from ftvm.ui.cli import main
+
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def pair(guest_images: Path, tmp_path: Path) -> Path:
+    """The recording of a pair's primary."""
+    spec = replace(run_spec(guest_images, "counter"), record=tmp_path / "r")
+    output = bytearray()
+    with Supervisor(spec, output.extend) as supervisor:
+        supervisor.start()
+        judge_counter(Session(supervisor, output))
+    return tmp_path / "r.a"
+
+
+def of(events: list[Event], phase: str, name: str | None = None) -> list[Event]:
+    return [e for e in events if e["ph"] == phase and name in (None, e["name"])]
+
+
+def test_a_pair_is_shown_with_what_let_its_outputs_out(pair: Path, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.json"
+    assert main(["export", str(pair), "-o", str(trace)]) == 0
+    events = json.loads(trace.read_bytes())["traceEvents"]
+    tracks = [event["args"]["name"] for event in of(events, "M", "thread_name")]
+    assert tracks[0] == "guest, as recorded by replica a"
+    assert {"backup", "outputs let out"} <= set(tracks)
+    begins, steps, ends = (of(events, phase) for phase in "stf")
+    assert begins
+    assert ends
+    for end in ends:  # every arrow to an output comes from a mark, by its acknowledgement
+        way = [e["ts"] for e in (*begins, *steps) if e["id"] == end["id"]]
+        assert len(way) == 2
+        assert way[0] <= way[1] <= end["ts"]
+    held, let_out = of(events, "b", "held"), of(events, "e", "held")
+    assert len(held) == len(let_out) > 0
+    starts = {event["id"]: event["ts"] for event in held}
+    assert all(event["ts"] >= starts[event["id"]] for event in let_out)
+    assert of(events, "i", "backup joined")
+    assert len(of(events, "i", "input")) >= 5
+    assert of(events, "C", "backup behind, instructions")
+
+
+def test_every_event_has_what_the_format_asks_for(pair: Path, capfd: Any) -> None:
+    assert main(["export", str(pair)]) == 0
+    trace = json.loads(capfd.readouterr().out)
+    for event in trace["traceEvents"]:
+        assert event["ph"] in "MXCibestf"
+        assert event["pid"] == 1
+        if event["ph"] != "M":
+            assert event["ts"] >= 0
+        if event["ph"] == "X":
+            assert event["dur"] > 0
+    assert trace["otherData"]["node"] == "a"
+
+
+def test_a_run_alone_and_torn_is_shown_as_far_as_it_goes(
+    guest_images: Path, tmp_path: Path, capfd: Any
+) -> None:
+    data, _ = record(boot(guest_images, "ticker", "rate=1000 ticks=20"))
+    (tmp_path / "r").write_bytes(data[:-30])
+    assert main(["export", str(tmp_path / "r")]) == 0
+    said = capfd.readouterr()
+    assert "torn at byte" in said.err
+    events = json.loads(said.out)["traceEvents"]
+    assert of(events, "X", "runs")
+    assert of(events, "i", "timer")
+    assert not of(events, "s")
+
+
+def test_no_place_for_a_trace_is_told(guest_images: Path, tmp_path: Path, capfd: Any) -> None:
+    (tmp_path / "r").write_bytes(record(boot(guest_images, "hello"))[0])
+    assert main(["export", str(tmp_path / "r"), "-o", "no/such"]) == 2
+    assert "cannot write the trace no/such: No such file" in capfd.readouterr().err
