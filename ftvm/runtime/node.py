@@ -310,6 +310,7 @@ class Node:
             protector.sent()
 
     def _joined(self, generation: int) -> None:
+        self._act()  # the other half knows before anybody else hears of it
         if self._protector is not None:
             self._tell(self._protector.report(generation))
             self._protector = None
