@@ -26,15 +26,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftvm.errors import UsageError
-from ftvm.replication.arbitration import Lost, Outcome, Unreachable, Won
+from ftvm.replication.arbitration import Outcome
 from ftvm.runtime.stores import (
-    OWNER_BYTES_MAX,
     RUN_BYTES,
     Holder,
     StoreUnreachableError,
     decode_holder,
     encode_holder,
-    is_owner,
+    outcome_of,
 )
 from ftvm.units import Generation, Nanoseconds
 
@@ -96,18 +95,7 @@ class EtcdStore:
         the cluster on return; a store that lacks the expected generation is one
         that cannot be asked.
         """
-        if not is_owner(owner):
-            raise UsageError(
-                f"owner {owner!r}: give a printable name of 1 to {OWNER_BYTES_MAX} bytes"
-            )
-        wanted = Holder(Generation(expected + 1), owner)
-        try:
-            holder = self._advance(expected, wanted)
-        except StoreUnreachableError as error:
-            return Unreachable(str(error))
-        if holder == wanted:
-            return Won(holder.generation)
-        return Lost(holder.generation, holder.owner)
+        return outcome_of(self._advance, expected, owner)
 
     def _advance(self, expected: Generation, wanted: Holder) -> Holder:
         with _Conversation(self._host, self._port, self._timeout) as conversation:

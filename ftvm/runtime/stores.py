@@ -18,7 +18,7 @@ NFS the answer to a link that was made can get lost.
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,18 +77,7 @@ class FileStore:
         boot, that is from generation 0. A win or loss is on disk on return; a
         store that lacks the expected generation is one that cannot be asked.
         """
-        if not is_owner(owner):
-            raise UsageError(
-                f"owner {owner!r}: give a printable name of 1 to {OWNER_BYTES_MAX} bytes"
-            )
-        wanted = Holder(Generation(expected + 1), owner)
-        try:
-            holder = self._advance(expected, wanted)
-        except StoreUnreachableError as error:
-            return Unreachable(str(error))
-        if holder == wanted:
-            return Won(holder.generation)
-        return Lost(holder.generation, holder.owner)
+        return outcome_of(self._advance, expected, owner)
 
     def _advance(self, expected: Generation, wanted: Holder) -> Holder:
         with self._reaching():
@@ -177,6 +166,24 @@ def _damaged(place: str, holder: Holder) -> StateError:
         f"{place} says generation {holder.generation}, owner {holder.owner!r}: it is damaged; "
         "give the run a new store"
     )
+
+
+def outcome_of(
+    advance: Callable[[Generation, Holder], Holder], expected: Generation, owner: str
+) -> Outcome:
+    """Let a store `advance` from `expected` to `owner`; say what its answer means.
+
+    ``advance`` returns who holds the newest generation then. UsageError if the
+    owner's name is none that a store takes.
+    """
+    if not is_owner(owner):
+        raise UsageError(f"owner {owner!r}: give a printable name of 1 to {OWNER_BYTES_MAX} bytes")
+    wanted = Holder(Generation(expected + 1), owner)
+    try:
+        holder = advance(expected, wanted)
+    except StoreUnreachableError as error:
+        return Unreachable(str(error))
+    return Won(holder.generation) if holder == wanted else Lost(holder.generation, holder.owner)
 
 
 def is_owner(owner: str) -> bool:

@@ -178,6 +178,7 @@ def test_a_backup_before_its_primary_waits(cluster: Cluster, counter: Path) -> N
     backup.see("waiting: ")
     cluster.serve(a, counter)
     backup.see_backup()
+    assert [answer["role"] for answer in cluster.status(a, b)] == ["primary", "backup"]
 
 
 def test_another_store_than_the_primarys_is_refused(cluster: Cluster, counter: Path) -> None:

@@ -68,7 +68,7 @@ def mutated_images(draw: st.DrawFn) -> bytes:
     return bytes(image[: draw(st.none() | st.integers(0, len(image)))])
 
 
-def plan_or_refusal(image: bytes, memory_bytes: int) -> BootPlan | None:
+def assert_planned_or_refused(image: bytes, memory_bytes: int) -> BootPlan | None:
     refusal = None
     try:
         plan = load(image, memory_bytes, "arguments", "image")
@@ -94,24 +94,24 @@ MEMORY_BYTES = st.sampled_from([MIB, 2 * MIB, 64 * MIB, 3 << 30])
 
 
 def test_the_image_that_is_mutated_is_good() -> None:
-    assert plan_or_refusal(GOOD, 2 * MIB) is not None
+    assert assert_planned_or_refused(GOOD, 2 * MIB) is not None
 
 
 @given(st.binary(max_size=300) | multiboot_headers(), MEMORY_BYTES)
 @example(b"\x7fELF", MIB)
 @example(b"\x7fELF\x01", MIB)
 def test_any_bytes(image: bytes, memory_bytes: int) -> None:
-    plan_or_refusal(image, memory_bytes)
+    assert_planned_or_refused(image, memory_bytes)
 
 
 @given(elf_like_images() | mutated_images(), MEMORY_BYTES)
 def test_damaged_images(image: bytes, memory_bytes: int) -> None:
-    plan_or_refusal(image, memory_bytes)
+    assert_planned_or_refused(image, memory_bytes)
 
 
 @given(st.integers(0, 40), multiboot_headers())
 def test_images_by_address_fields(distance: int, header: bytes) -> None:
-    plan_or_refusal(b"\0" * distance + header, 64 * MIB)
+    assert_planned_or_refused(b"\0" * distance + header, 64 * MIB)
 
 
 @pytest.mark.parametrize(

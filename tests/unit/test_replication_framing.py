@@ -97,7 +97,7 @@ def test_largest_payload_fits() -> None:
 
 @pytest.mark.parametrize("length", [0, 1])
 def test_frame_without_room_for_its_header_is_refused(length: int) -> None:
-    refusal(bytes([0, 0, 0, length]))
+    assert f"frame of {length} bytes on the logging channel" in refusal(bytes([0, 0, 0, length]))
 
 
 def test_other_version_is_refused_with_advice_before_the_rest_is_there() -> None:
