@@ -49,7 +49,6 @@ typedef EngineRegion *(*EngineMapping)(uc_engine *uc, uint64_t physical);
 #define CPU_MEM_IO_PC(cpu) ENGINE_FIELD(cpu, 33144, uintptr_t)
 #define CPU_CLUSTER(cpu) ENGINE_FIELD(cpu, 33172, uint32_t)
 #define CPU_HALTED(cpu) ENGINE_FIELD(cpu, 33176, uint32_t)
-#define CPU_EXCEPTION_INDEX(cpu) ENGINE_FIELD(cpu, 33184, int32_t)
 #define CPU_JUMP_CACHE_ENTRIES 4096
 #define JUMP_CACHE_MIX(pc) ((pc) ^ (pc) >> 6)
 #define JUMP_CACHE_INDEX(pc) ((JUMP_CACHE_MIX(pc) >> 6 & 0xfc0) | (JUMP_CACHE_MIX(pc) & 0x3f))
@@ -130,9 +129,7 @@ _Static_assert(sizeof(TlbEntry) == 64 && sizeof(TlbMode) == 696, "layout of the 
 #define ENV_XCR0(env) ENGINE_FIELD(env, 4904, uint64_t)
 #define ENV_MISC_ENABLE(env) ENGINE_FIELD(env, 4920, uint64_t)
 #define ENV_PAT(env) ENGINE_FIELD(env, 5280, uint64_t)
-#define ENV_ERROR_CODE(env) ENGINE_FIELD(env, 5384, int32_t)
 #define ENV_EXCEPTION_IS_INT(env) ENGINE_FIELD(env, 5388, int32_t)
-#define ENV_EXCEPTION_NEXT_EIP(env) ENGINE_FIELD(env, 5392, uint64_t)
 #define ENV_DR(env) ((uint64_t *)((char *)(env) + 5400))
 #define ENV_OLD_EXCEPTION(env) ENGINE_FIELD(env, 5496, int32_t)
 #define ENV_CPUID_LEVEL(env) ENGINE_FIELD(env, 5604, uint32_t)
@@ -147,7 +144,7 @@ _Static_assert(sizeof(TlbEntry) == 64 && sizeof(TlbMode) == 696, "layout of the 
 #define ENV_BUDGET_DISPLACEMENT 120
 
 /* Feature words, by their index in the engine's table (FEAT_*). */
-enum { FEATURE_1_EDX = 0, FEATURE_1_ECX = 1, FEATURE_7_0_EBX = 2, FEATURE_8000_0001_EDX = 6 };
+enum { FEATURE_1_ECX = 1, FEATURE_8000_0001_EDX = 6 };
 
 /* hflags and eflags bits */
 enum {
@@ -156,7 +153,6 @@ enum {
     HFLAG_CODE32 = 1 << 4,
     HFLAG_STACK32 = 1 << 5,
     HFLAG_ADDSEG = 1 << 6,
-    HFLAG_SMAP = 1 << 23,
     HFLAG_IO_BREAKPOINT = 1 << 24,
     EFLAG_CARRY = 1 << 0,
     EFLAG_INTERRUPT = 1 << 9,
