@@ -51,7 +51,7 @@ class RunHeader:
     """Who recorded what.
 
     ``run`` is shared by the replicas of one run and by nothing else; ``node`` is
-    the replica's name. ``image_hash`` is BLAKE2b, 32 bytes, of the image's file.
+    the replica's name. ``image_hash`` is BLAKE2b, 32 bytes, of all that was loaded.
     ``began_s`` is the date, in seconds since 1970-01-01 UTC. ``planted`` are
     faults that were put into this replica on purpose, in rising order.
     """

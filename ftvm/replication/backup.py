@@ -82,7 +82,7 @@ class BackupProtocol:
         needs_state: bool = False,
     ) -> None:
         """Begin with a machine at its start state, or without one; call `peer_connected` next."""
-        self._identity = identity
+        self.identity = identity
         self._settings = settings
         self._channels = channels
         self._events: deque[Event] = deque()
@@ -298,7 +298,7 @@ class BackupProtocol:
         takeover = Takeover(
             self.generation, self.count, self.position, self.console, self._exited, self._events
         )
-        return PrimaryProtocol(self._identity, self._settings, self._channels, takeover)
+        return PrimaryProtocol(self.identity, self._settings, self._channels, takeover)
 
     def tick(self, now: Nanoseconds) -> None:
         """Do what has fallen due."""
@@ -330,7 +330,7 @@ class BackupProtocol:
 
     def _hello(self) -> Hello:
         return greeting(
-            self._identity, Role.BACKUP, self.generation, self.count, self.position,
+            self.identity, Role.BACKUP, self.generation, self.count, self.position,
             self._needs_state,
         )  # fmt: skip
 
@@ -395,8 +395,8 @@ class BackupProtocol:
         self._handed_over = not comes
         self._answered = True
         self.generation, self._primary = message.generation, message.node
-        self._identity = replace(
-            self._identity, run=message.run, image=message.image, config=message.config
+        self.identity = replace(
+            self.identity, run=message.run, image=message.image, config=message.config
         )
         self.console.run = message.run
         self.console.announce(Role.BACKUP, self.generation)
@@ -469,7 +469,7 @@ class BackupProtocol:
                 return
         self._automaton.fire(BackupTrigger.CAUGHT_UP)
         self._arbiter = Arbiter(
-            self._identity.node, self.generation, self._settings.store_retry_interval_ns
+            self.identity.node, self.generation, self._settings.store_retry_interval_ns
         )
         self._events.append(self._arbiter.claim())
 

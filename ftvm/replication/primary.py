@@ -77,7 +77,7 @@ class PrimaryProtocol:
         takeover: Takeover | None = None,
     ) -> None:
         """Begin at the boot of a run (then call `start`), or go on from a backup's end."""
-        self._identity = identity
+        self.identity = identity
         self._settings = settings
         self._events: deque[Event] = deque() if takeover is None else takeover.events
         self._automaton = Automaton(PRIMARY, PrimaryState.CLAIMING)
@@ -369,7 +369,7 @@ class PrimaryProtocol:
             self._receive_from_backup(self._backup, b"", now)
 
     def _join(self, candidate: Candidate, theirs: Hello, now: Nanoseconds) -> None:
-        mine = greeting(self._identity, Role.PRIMARY, self.generation, self.count, self.position)
+        mine = greeting(self.identity, Role.PRIMARY, self.generation, self.count, self.position)
         if (why := misfit(mine, theirs)) is not None:
             raise ProtocolError(why)
         wants = theirs.needs_state

@@ -16,6 +16,7 @@ from ftvm.machine.machine import Machine, MachineConfig, Output
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, die
 from ftvm.runtime.ends import End
+from ftvm.runtime.recorder import Recorder
 from ftvm.units import InstructionCount, Nanoseconds
 
 CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
@@ -49,6 +50,8 @@ class Guest:
         self.machine.cpu.set_wake(wake)
         self.end: tuple[End, int] | None = None
         self.output_bytes = output_bytes
+        self.recorder = Recorder()
+        """Takes note of what the machine does."""
         self._crash: CrashPoint | None = None
         self._flips: list[Flip] = []
         self._began_ns: Nanoseconds | None = None
@@ -104,6 +107,20 @@ class Guest:
         while self._flips and self.machine.count >= self._flips[0].count:
             apply_flip(self.machine, self._flips.pop(0))
 
+    # --- the log ---
+
+    def take_log(self) -> bytes:
+        """Return what the live machine has logged since the last call."""
+        entries = self.machine.cpu.log_take()
+        self.recorder.logged(entries)
+        return entries
+
+    def feed_log(self, entries: bytes) -> int:
+        """Give the replaying machine log; returns how many bytes there was room for."""
+        fed = self.machine.cpu.log_put(entries)
+        self.recorder.logged(entries[:fed])
+        return fed
+
     # --- running ---
 
     def wake_at(self) -> Nanoseconds | None:
@@ -129,6 +146,7 @@ class Guest:
         self._flip_if_due()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(len(output.data) for output in outputs)
+        self.recorder.put_out(outputs)
         self.crash_if_due()
         self._halted = reason is Reason.HALTED
         self._look_for_end(reason)

@@ -50,8 +50,8 @@ from ftvm.runtime.identity import identity_of
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
-from ftvm.runtime.recorder import Recorder, make_recorder, planted_flips
 from ftvm.runtime.report import flow_of
+from ftvm.runtime.run_recorder import prepare
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
@@ -96,7 +96,6 @@ class Node:
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
         self._protector: Protector | None = None
-        self._recorder = Recorder()
         self._recruit = Recruit()
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
@@ -126,8 +125,8 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int) -> None:
         self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
         self._held_guest.arm(self._crash)
-        self._held_guest.plant(planted_flips(self.config))
-        self._recorder = make_recorder(self.config, self._held_guest)
+        identity = self._protocol.identity
+        self._observers.recorder = prepare(self.config, identity, self._held_guest)
 
     @property
     def _guest(self) -> Guest:
@@ -155,7 +154,7 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
-        self._recorder.finish(self._over.cause)
+        self._observers.recorder.finish(self._over.cause)
         if self._held_guest is not None:
             self._tell(self._totals())
         self._tell(self._over)
@@ -245,8 +244,8 @@ class Node:
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
-        protocol.log_produced(self._recorder.logged(guest.machine.cpu.log_take()))
-        self._recorder.ran(outputs)
+        protocol.log_produced(guest.take_log())
+        guest.recorder.settle()
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         if outputs:
@@ -262,7 +261,7 @@ class Node:
 
     def _give_input(self, protocol: PrimaryProtocol, arrived: InputArrived) -> None:
         self._guest.input(arrived.data)
-        protocol.log_produced(self._recorder.logged(self._guest.machine.cpu.log_take()))
+        protocol.log_produced(self._guest.take_log())
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
         self._observers.taken(arrived, self._guest.machine.count, protocol.position)
@@ -271,7 +270,7 @@ class Node:
         guest = self._guest
         cpu = guest.machine.cpu
         if self._log:
-            taken = cpu.log_put(bytes(self._log))
+            taken = guest.feed_log(bytes(self._log))
             del self._log[:taken]
             self._fed += taken
         if not self._log:
@@ -280,10 +279,8 @@ class Node:
         try:
             outputs = guest.run(FOREVER, Nanoseconds(now_ns() + 10 * MARK_INTERVAL_NS))
         except DivergenceError as error:
-            self._recorder.replayed((), cpu.log_pending + len(self._log))
             protocol.diverged(guest.machine.count, str(error))
             return
-        self._recorder.replayed(outputs, cpu.log_pending + len(self._log))
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
@@ -346,12 +343,11 @@ class Node:
 
     def _act(self) -> None:
         while (event := self._protocol.next_event()) is not None:
-            self._observers.before(event)
+            self._observers.before(event, self._protocol)
             self._do(event)
             self._observers.after(event)
 
     def _do(self, event: Event) -> None:
-        self._recorder.saw(event, self._protocol)
         match event:
             case Send(link, _):
                 self._transport.send(link, event.data)
@@ -373,7 +369,7 @@ class Node:
                 self._go_live(event)
             case StateWanted(_, node):
                 self._status.peer = node
-                self._protector = Protector(self._guest, node, self._recorder)
+                self._protector = Protector(self._guest, node)
             case ProtectionFailed():
                 self._failed(event)
             case FeedState(piece) if isinstance(self._protocol, BackupProtocol):

@@ -1,13 +1,16 @@
 """Who looks on while a node acts: its crash point; its journal and a meter if asked for."""
 
 from ftvm.audit.witness import ReplicaWitness
+from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
+from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.control import NodeConfig
 from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
 from ftvm.runtime.crash_steps import StepCrash
 from ftvm.runtime.hold_meter import HoldMeter
 from ftvm.runtime.journal_file import JournalFile
+from ftvm.runtime.recorder import Recorder
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 
@@ -19,6 +22,7 @@ class Observers:
         self._step: StepCrash | None = None
         self._acting: StepCrash | None = None
         self._witness: ReplicaWitness | None = None
+        self.recorder = Recorder()
         self.hold = HoldMeter() if config.metrics else None
         if journal is not None:
             self._witness = ReplicaWitness(config.name, config.role, config.run, journal.write)
@@ -30,8 +34,9 @@ class Observers:
         self._step = StepCrash(step, crash.value, die) if crash and step else None
         return crash
 
-    def before(self, event: Event) -> None:
-        """Note that the node is about to act on an event."""
+    def before(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
+        """Note that the node is about to act on an event of its protocol."""
+        self.recorder.saw(event, protocol)
         if self._witness is not None:
             self._witness.before(event)
         if self.hold is not None and isinstance(event, OutputReleased):

@@ -9,7 +9,6 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.guest import Guest
-from ftvm.runtime.recorder import Recorder
 from ftvm.units import InstructionCount, Nanoseconds
 
 CRAWL_NS = 1_000_000
@@ -19,9 +18,8 @@ CRAWL_NS = 1_000_000
 class Protector:
     """One transfer of the machine of a running primary."""
 
-    def __init__(self, guest: Guest, node: str, recorder: Recorder) -> None:
+    def __init__(self, guest: Guest, node: str) -> None:
         self._guest = guest
-        self._recorder = recorder
         self._node = node
         self._begun_ns = now_ns()
         self._sender = StateSender(guest.machine)
@@ -58,7 +56,7 @@ class Protector:
         pieces = self._sender.finish()
         machine = self._guest.machine
         self._count = machine.count
-        protocol.log_produced(self._recorder.logged(machine.cpu.log_take()))
+        protocol.log_produced(self._guest.take_log())
         self._bytes += sum(map(len, pieces))
         protocol.hand_over(pieces, machine.state_digest(), now_ns())
 

@@ -1,215 +1,27 @@
-"""A node's recording of its run: a file, and when what is written to it.
+"""What a guest and its node tell whoever records them."""
 
-What anybody has seen of the guest is in the file before they see it, so a
-process that is killed loses only what nobody saw; the output rule, with the
-disk in the backup's place. A file that cannot be written ends the replica.
-"""
+from collections.abc import Sequence
 
-import hashlib
-import os
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-
-from ftvm.errors import HostError
-from ftvm.log.run_format import DIVERGED, Flip, Moment, RunHeader, What
-from ftvm.log.run_writer import RunWriter
-from ftvm.machine.engine import ENGINE
 from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
-from ftvm.replication.events import Event, FeedLog, GoLive, OutputReleased, PeerJoined, PeerLost
-from ftvm.replication.lockstep import Lockstep
-from ftvm.replication.messages import Mark
+from ftvm.replication.events import Event
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.runtime import control
-from ftvm.runtime.boot_files import read_file
-from ftvm.runtime.clock import now_ns
-from ftvm.runtime.flip import parse_flip
-from ftvm.runtime.guest import Guest
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds
-
-WRITE_INTERVAL_NS = Nanoseconds(100_000_000)
-"""Log that no output depends on is written so often."""
-
-WRITE_BYTES = 1 << 16
-"""Or when there is so much of it."""
-
-CHECKPOINT_INTERVAL_NS = Nanoseconds(5_000_000_000)
-"""Host time between two checkpoints: what reaching any instruction costs at most, about."""
-
-CHECKPOINT_SHARE = 25
-"""Checkpoints come so seldom that taking them is at most one part in so many of the time."""
-
-
-class RecordingFile:
-    """A file that is written from its beginning; HostError if it cannot be."""
-
-    def __init__(self, path: str, where: Callable[[], InstructionCount]) -> None:
-        self._path = path
-        self._where = where
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._descriptor = os.open(path, flags, 0o666)
-        except OSError as error:
-            raise self._failure(error) from None
-
-    def write(self, data: bytes) -> None:
-        """Write all of `data`."""
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._descriptor, view) :]
-            except OSError as error:
-                raise self._failure(error) from None
-
-    def _failure(self, error: OSError) -> HostError:
-        return HostError(
-            f"cannot write the recording {self._path}: {error.strerror}; "
-            f"the guest is stopped at instruction {self._where()}"
-        )
 
 
 class Recorder:
     """Takes note of a node's run, and keeps nothing of it."""
 
-    def logged(self, entries: bytes) -> bytes:
-        """Take log that the live machine made; returns it."""
-        return entries
+    def logged(self, entries: bytes) -> None:
+        """Take log that the live machine made, or that the replaying one was fed."""
 
-    def ran(self, outputs: Sequence[Output]) -> None:
-        """Take a live run's output, before it is let out; its log is handed over."""
+    def put_out(self, outputs: Sequence[Output]) -> None:
+        """Take the output of a run."""
 
-    def replayed(self, outputs: Sequence[Output], pending_bytes: int) -> None:
-        """Take a replayed run's output; of the log it was fed so much is still to be used."""
+    def settle(self) -> None:
+        """Note that what the live machine did so far may be let out next; its log is taken."""
 
     def saw(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
         """Take note of something that the protocol asks for, before it is done."""
 
     def finish(self, cause: str) -> None:
         """Note the end, and why the node had to end if its guest did not."""
-
-
-class RunRecorder(Recorder):
-    """Records one guest into one file."""
-
-    def __init__(self, path: str, header: RunHeader, guest: Guest) -> None:
-        self._guest = guest
-        self._machine = machine = guest.machine
-        self._file = RecordingFile(path, lambda: machine.count)
-        self._writer = RunWriter(self._file.write, header, machine, now_ns())
-        self._pending_bytes = 0
-        self._written_ns = self._checkpoint_ns = now_ns()
-        self._checkpoint_cost_ns = 0
-        self._links = machine.links
-        self._marked = self._acknowledged = Mark(machine.count, LogPosition(0))
-        self._executed = machine.count
-
-    def logged(self, entries: bytes) -> bytes:
-        """See `Recorder`."""
-        self._writer.logged(entries)
-        return entries
-
-    def ran(self, outputs: Sequence[Output]) -> None:
-        """See `Recorder`."""
-        now = now_ns()
-        for output in outputs:
-            self._writer.put_out(output.data)
-        has_link = self._links != self._machine.links
-        self._links = self._machine.links
-        if outputs or has_link or self._due(now):
-            self._write(now)
-        if has_link and now >= self._next_checkpoint_ns():
-            self._writer.write_checkpoint(now)
-            self._checkpoint_ns = now_ns()
-            self._checkpoint_cost_ns = self._checkpoint_ns - now
-
-    def replayed(self, outputs: Sequence[Output], pending_bytes: int) -> None:
-        """See `Recorder`."""
-        now = now_ns()
-        for output in outputs:
-            self._writer.put_out(output.data)
-        self._links = self._machine.links
-        self._pending_bytes = pending_bytes
-        if self._due(now):
-            self._write(now)
-
-    def saw(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
-        """See `Recorder`."""
-        if isinstance(protocol, PrimaryProtocol):
-            self._look(protocol.lockstep)
-        match event:
-            case FeedLog(_, data):
-                self._writer.logged(data)
-                self._pending_bytes += len(data)
-            case OutputReleased(_, _, offset, data, count):
-                self._happened(What.RELEASED, count, offset + len(data))
-            case PeerJoined():
-                self._happened(What.JOINED, self._machine.count)
-            case PeerLost(_, _, count):
-                self._happened(What.LOST, count)
-            case GoLive(_, count, position):
-                self._happened(What.LIVE, count, position)
-                self._write(now_ns())  # what it has put out so far is let out now
-
-    def _look(self, lockstep: Lockstep) -> None:
-        """Note how far the backup is, if that is new."""
-        if lockstep.marked != self._marked:
-            self._marked = lockstep.marked
-            self._happened(What.MARKED, self._marked.count, self._marked.position)
-        if lockstep.acknowledged != self._acknowledged:
-            mark = self._acknowledged = lockstep.acknowledged
-            self._happened(What.ACKNOWLEDGED, mark.count, mark.position)
-        if lockstep.executed != self._executed:
-            self._executed = lockstep.executed
-            self._happened(What.EXECUTED, self._executed)
-
-    def finish(self, cause: str) -> None:
-        """See `Recorder`."""
-        how, status = cause or "stopped", 0
-        if not cause and self._guest.end is not None:
-            end, status = self._guest.end
-            how = end.label
-        now = now_ns()
-        self._write(now)
-        if how == DIVERGED:
-            self._writer.write_checkpoint(now)  # what it differs in is to be found by this
-        self._writer.write_end(how, status, now)
-
-    def _happened(self, what: int, count: InstructionCount, position: int = 0) -> None:
-        self._writer.happened(Moment(what, now_ns(), count, position))
-
-    def _due(self, now: Nanoseconds) -> bool:
-        waiting = self._writer.waiting_bytes - self._pending_bytes
-        return now - self._written_ns >= WRITE_INTERVAL_NS or waiting >= WRITE_BYTES
-
-    def _write(self, now: Nanoseconds) -> None:
-        self._writer.write_log(now, self._pending_bytes)
-        self._written_ns = now
-
-    def _next_checkpoint_ns(self) -> int:
-        pause = max(CHECKPOINT_INTERVAL_NS, self._checkpoint_cost_ns * CHECKPOINT_SHARE)
-        return self._checkpoint_ns + pause
-
-
-def planted_flips(config: control.NodeConfig) -> tuple[Flip, ...]:
-    """Return the faults to be planted in a node's guest, by rising count."""
-    flips = [parse_flip(text, config.memory_bytes).flip for text in config.flips]
-    return tuple(sorted(flips, key=lambda flip: flip.count))
-
-
-def make_recorder(config: control.NodeConfig, guest: Guest) -> Recorder:
-    """Return what records a node's guest, as the node was told."""
-    if not config.record:
-        return Recorder()
-    header = RunHeader(
-        engine=ENGINE,
-        run=bytes.fromhex(config.run),
-        node=config.name,
-        image_name=config.image_name,
-        image_hash=hashlib.blake2b(read_file(Path(config.image_path)), digest_size=32).digest(),
-        append=config.append,
-        config=guest.machine.config,
-        began_s=int(time.time()),
-        planted=planted_flips(config),
-    )
-    return RunRecorder(config.record, header, guest)
