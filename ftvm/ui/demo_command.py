@@ -5,6 +5,7 @@ import json
 import secrets
 
 from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.record_options import add_record_option, find_record
 
 _DESCRIPTION = """\
 Boots the bundled guest `counter` with primary and backup, has it add 1 some
@@ -19,7 +20,7 @@ it does not, 125 if the host failed, 130 for Ctrl-C.
 
 examples:
   ftvm demo
-  ftvm demo --seed 7
+  ftvm demo --seed 7 --record demo.run
   ftvm demo --json | jq .checks"""
 
 
@@ -34,6 +35,7 @@ def add_parser(commands: Subparsers) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("--seed", type=int, metavar="N", help="repeat the choice of the moment")
+    add_record_option(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -51,7 +53,8 @@ def carry_out(args: argparse.Namespace) -> int:
     screen = DemoScreen(quiet=args.json)
     screen.begin(seed)
     with screen:
-        drive = Drive(Plan.from_seed(seed), find_image("guest:counter"), screen)
+        image = find_image("guest:counter")
+        drive = Drive(Plan.from_seed(seed), image, screen, find_record(args))
         course = drive.run()
     verdict = judge(course)
     if args.json:

@@ -10,6 +10,8 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.supervisor import Supervisor
+from ftvm.ui.notices import Notices
+from ftvm.ui.recordings import Recordings
 from ftvm.ui.signals import Signals
 from ftvm.units import Nanoseconds
 
@@ -86,9 +88,10 @@ class Course:
 class Drive:
     """One demo run."""
 
-    def __init__(self, plan: Plan, image: Path, watcher: Watcher) -> None:
+    def __init__(self, plan: Plan, image: Path, watcher: Watcher, record: Path | None) -> None:
         self._course = Course(plan)
         self._image = image
+        self._record = record
         self._watcher = watcher
         self._bursts = random.Random(plan.seed)
         self._low_water = 0
@@ -103,7 +106,11 @@ class Drive:
     def run(self) -> Course:
         """Run to the end, good or bad; HostError if the host cannot begin."""
         course = self._course
-        spec = RunSpec(self._image, self._image.name, _MEMORY_BYTES, "", False, (), _EPOCH_S)
+        spec = RunSpec(
+            *(self._image, self._image.name, _MEMORY_BYTES, "", False, (), _EPOCH_S),
+            record=self._record,
+        )
+        recordings = Recordings(spec)
 
         def hear(data: bytes) -> None:
             self._hear(supervisor, data)
@@ -122,6 +129,8 @@ class Drive:
                     self._step(supervisor)
             except LostGuestError as error:
                 course.failure = f"the guest is lost: {error}"
+            finally:
+                recordings.settle(supervisor.replicas, Notices())
             course.report = supervisor.report()
         if course.report.end == "exit":
             status, count = course.report.exit_status, course.report.instructions

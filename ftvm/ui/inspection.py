@@ -141,7 +141,7 @@ def _summary_lines(summary: Summary) -> list[tuple[str, str]]:
     places = ", ".join(f"{place:,}" for place in summary.checkpoints[:6])
     more = f" and {len(summary.checkpoints) - 6} more" if len(summary.checkpoints) > 6 else ""
     lines = [
-        ("run", f"{summary.run}, of {summary.image}{append}"),
+        ("run", f"{summary.run}, of {summary.image or 'an image that another host has'}{append}"),
         ("recorded", f"{summary.recorded} as replica {summary.node} by {summary.engine}"),
         ("machine", f"{summary.memory_bytes / _MIB:g} MiB, its clock at {summary.guest_date}"),
         ("image", f"BLAKE2b {summary.image_hash}"),

@@ -8,6 +8,7 @@ from ftvm.log.run_format import DIVERGED
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.ui.notices import Notices
+from ftvm.ui.record_options import claim_recording
 
 
 class Recordings:
@@ -22,9 +23,9 @@ class Recordings:
         self._spec = spec
         self._target = spec.record
         if self._target is not None:
-            self._check(self._target)
+            claim_recording(self._target)
             for name in ("a", "b"):
-                self._check(self._path(name))
+                claim_recording(self._path(name))
 
     def settle(self, replicas: list[Replica], notices: Notices) -> None:
         """Leave what the run was recorded into under the name that was asked for."""
@@ -63,12 +64,6 @@ class Recordings:
         path = self._spec.recording_of(name)
         assert path is not None
         return path
-
-    def _check(self, path: Path) -> None:
-        try:
-            path.open("ab").close()
-        except OSError as error:
-            raise UsageError(f"cannot write the recording {path}: {error.strerror}") from None
 
 
 def _differs(replica: Replica, survivor: Replica) -> bool:

@@ -1,9 +1,11 @@
 """`ftvm replay`: the same run again, compared with what was recorded."""
 
 import argparse
+import os
 
 from ftvm.errors import UsageError
 from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.record_options import add_record_option, find_record
 
 _DESCRIPTION = """\
 Does a recorded run again, at full speed, prints its console, and compares every
@@ -26,7 +28,7 @@ exit status:
 
 examples:
   ftvm replay counter.run
-  ftvm replay counter.run --until 5000 --go-live
+  ftvm replay counter.run --until 5000 --go-live --record other.run
   ftvm replay boot.run --from 80000000
   ftvm replay counter.run --json | jq .verdict"""
 
@@ -52,6 +54,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--go-live", action="store_true", help="let the guest run on where the replay ends"
     )
+    add_record_option(parser, "what the live guest does")
     parser.add_argument(
         "--eof-exit",
         action="store_true",
@@ -69,6 +72,10 @@ def carry_out(args: argparse.Namespace) -> int:
 
     if args.json and args.go_live:
         raise UsageError("--json has no console for --go-live: leave one of them out")
+    if args.record and not args.go_live:
+        raise UsageError("--record is for the live guest: give --go-live too")
+    if args.record and os.path.exists(args.record) and os.path.samefile(args.record, args.run):
+        raise UsageError(f"--record {args.record} is the run that is replayed: name another file")
     with open_run(args.run) as reader:
         until = parse_count(args.until, "--until", reader) if args.until else None
         begin = parse_count(args.begin, "--from", reader) if args.begin else None
@@ -78,4 +85,4 @@ def carry_out(args: argparse.Namespace) -> int:
         status = session.run()
         if not args.go_live or status not in (0, EXIT_TORN):
             return status
-        return session.go_live(eof_exit=args.eof_exit)
+        return session.go_live(eof_exit=args.eof_exit, record=find_record(args))

@@ -108,7 +108,7 @@ class ReplaySession:
         self._tell(verdict)
         return _STATUS[finding]
 
-    def go_live(self, *, eof_exit: bool) -> int:
+    def go_live(self, *, eof_exit: bool, record: Path | None) -> int:
         """Let the guest run on by itself from here; returns its exit status."""
         machine = self._replay.machine
         if machine.exit_value is not None or machine.cpu.registers.shutdown:
@@ -129,6 +129,7 @@ class ReplaySession:
                     crashes=(),
                     epoch_s=machine.config.epoch_s,
                     is_state=True,
+                    record=record,
                 )
                 return Session(spec, eof_exit=eof_exit).run().exit_status
         except OSError as error:

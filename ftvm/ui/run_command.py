@@ -13,6 +13,7 @@ from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.record_options import add_record_option, find_record
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.runtime.crash import CrashPoint
@@ -107,9 +108,7 @@ def add_parser(commands: Subparsers) -> None:
         help="where the replicas decide who goes on: file:///DIR, etcd://HOST:PORT (a directory"
         " of the run's own)",
     )
-    parser.add_argument(
-        "--record", metavar="RUN", help="write the run to a file that ftvm replay replays"
-    )
+    add_record_option(parser)
     parser.add_argument(
         "--flip",
         metavar="WHERE",
@@ -184,7 +183,7 @@ def carry_out(args: argparse.Namespace) -> int:
         lag_bound_ns=lag_bound_ns,
         metrics=metrics,
         journals=Path(args.journal).absolute() if args.journal else None,
-        record=Path(args.record) if args.record else None,
+        record=find_record(args),
         flips=flips,
     )
     if args.journal:

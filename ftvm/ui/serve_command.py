@@ -12,6 +12,7 @@ from ftvm.ui.boot_options import add_boot_options, check_boot
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.record_options import add_record_option, claim_recording, find_record
 from ftvm.ui.secret_options import add_secret_options, find_security
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--append", metavar="TEXT", help="the kernel's command line")
     add_boot_options(parser)
     add_pace_options(parser)
+    add_record_option(parser, "this host's part of the run")
     parser.add_argument(
         "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
     )
@@ -120,6 +122,10 @@ def carry_out(args: argparse.Namespace) -> int:
         path = journal_path(Path(args.journal), config.name)
         config = structs.replace(config, journal=str(path))
     config = structs.replace(config, metrics=metrics is not None)
+    record = find_record(args)
+    if record is not None:
+        claim_recording(record)
+        config = structs.replace(config, record=str(record))
     return serve(config, listen, others, security, metrics)
 
 

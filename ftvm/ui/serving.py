@@ -1,6 +1,7 @@
 """One `ftvm serve`: what it tells on standard error, and what its end means to the shell."""
 
 import signal
+from pathlib import Path
 
 from ftvm.errors import EXIT_SIGNALLED, EXIT_SUPERSEDED, DivergenceError, FtvmError, HostError
 from ftvm.replication.events import HaltCause
@@ -58,8 +59,18 @@ def serve(
 
     with signals:
         transport.watch(signals.descriptor, heed)
-        verdict = host.run()
+        try:
+            verdict = host.run()
+        finally:
+            _tidy(config.record)
     return teller.conclude(verdict, signals)
+
+
+def _tidy(recording: str) -> None:
+    """A host that never had a guest has recorded nothing."""
+    path = Path(recording)
+    if recording and path.stat().st_size == 0:
+        path.unlink()
 
 
 class HostTeller:

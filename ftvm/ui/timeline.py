@@ -96,7 +96,7 @@ def make_trace(reader: RunReader) -> dict[str, Any]:
 
 
 def _names(reader: RunReader) -> Iterator[Event]:
-    name = f"{reader.header.image_name}, run {reader.header.run.hex()[:8]}"
+    name = f"{reader.header.image_name or 'guest'}, run {reader.header.run.hex()[:8]}"
     yield {"ph": "M", "pid": _PROCESS, "name": "process_name", "args": {"name": name}}
     for track, text in _TRACKS.items():
         args = {"name": text.format(node=reader.header.node)}
