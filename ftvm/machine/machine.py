@@ -10,6 +10,7 @@ may be let out, replication decides.
 """
 
 import hashlib
+from collections import deque
 from dataclasses import dataclass
 
 from ftvm.errors import DivergenceError
@@ -34,6 +35,9 @@ CONSOLE = 0
 """Channel number of the serial console, COM1."""
 
 DIGEST_BYTES = 16
+
+LINKS_KEPT = 64
+"""Links of the chain of digests that are remembered for whoever takes them: a few seconds'."""
 
 OUTPUT_GATHER_NS = Nanoseconds(100_000)
 """How long a live guest runs on after an output before `run` comes back with
@@ -67,6 +71,15 @@ class Output:
     count: InstructionCount
     channel: int
     data: bytes
+
+
+@dataclass(frozen=True)
+class ChainLink:
+    """A link of the chain of digests: the number-th (from 1), made or checked at a count."""
+
+    number: int
+    count: InstructionCount
+    digest: bytes
 
 
 class Machine:
@@ -132,6 +145,7 @@ class Machine:
         self.input_bytes = 0
         """Console bytes that the guest's UART was given so far."""
         self._outputs: list[Output] = []
+        self._links: deque[ChainLink] = deque(maxlen=LINKS_KEPT)
 
     # --- what the devices are handed ---
 
@@ -310,8 +324,18 @@ class Machine:
         self.digest = chain.digest()
         self.links += 1
         self.digest_count = self.count
+        self._links.append(ChainLink(self.links, self.count, self.digest))
         self.cpu.synchronize()
         return self.digest
+
+    def take_links(self) -> list[ChainLink]:
+        """Return the newest links since the last call, at most `LINKS_KEPT`.
+
+        The last one is there too when `run` raised because of it.
+        """
+        links = list(self._links)
+        self._links.clear()
+        return links
 
     def checkpoint(self) -> bytes:
         """Chain a digest of the state to those before, and log it.

@@ -76,6 +76,21 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
     """Say how you are, with `Measured`."""
 
 
+class FlipBit(msgspec.Struct, frozen=True, tag="flip"):
+    """Turn a bit of the guest's memory over, now."""
+
+    address: int
+    bit: int
+
+
+class Cut(msgspec.Struct, frozen=True, tag="cut"):
+    """Of a backup: nothing goes to the primary or comes from it any more."""
+
+
+class Mend(msgspec.Struct, frozen=True, tag="mend"):
+    """What was cut is whole again, and what waited goes on."""
+
+
 class Measured(msgspec.Struct, frozen=True, tag="measured"):
     """How a node is. Of a histogram: how often output was held so long (see hold_meter.py)."""
 
@@ -208,7 +223,8 @@ Told = (
     | Totals
     | Over
 )
-ToNode = Launch | Stop | Measure
+Command = Stop | Measure | FlipBit | Cut | Mend
+ToNode = Launch | Command
 T = TypeVar("T")
 
 

@@ -4,7 +4,9 @@ Knows when the machine has something to do, kills the process at crash points,
 and says what the guest's end means.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 from ftvm.errors import EXIT_TRIPLE_FAULT
 from ftvm.log.run_format import Flip
@@ -12,7 +14,7 @@ from ftvm.log.run_replay import apply_flip
 from ftvm.machine import snapshot
 from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.cpu import FOREVER, Mode, Reason
-from ftvm.machine.machine import Machine, MachineConfig, Output
+from ftvm.machine.machine import ChainLink, Machine, MachineConfig, Output
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, die
 from ftvm.runtime.ends import End
@@ -23,6 +25,9 @@ CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
 """Host time between two digests. Each empties the guest's TLB, which is what bounds it below."""
 
 INPUT_PIECE_BYTES = 4096
+
+CHECKS_KEPT = 16
+"""Digests that are remembered with their time: what a look now and then does not miss."""
 
 
 def restore(state: bytes) -> Machine:
@@ -52,6 +57,8 @@ class Guest:
         self.output_bytes = output_bytes
         self.recorder = Recorder()
         """Takes note of what the machine does."""
+        self.checks: deque[tuple[ChainLink, Nanoseconds]] = deque(maxlen=CHECKS_KEPT)
+        """The newest digests, made or checked, and when."""
         self._crash: CrashPoint | None = None
         self._flips: list[Flip] = []
         self._began_ns: Nanoseconds | None = None
@@ -100,6 +107,10 @@ class Guest:
         """Turn these bits over when their instructions are reached; rising counts."""
         self._flips = list(flips)
 
+    def flip(self, address: int, bit: int) -> None:
+        """Turn a bit of its memory over where it stands."""
+        apply_flip(self.machine, Flip(self.machine.count, address, bit))
+
     def _flip_count(self) -> InstructionCount:
         return InstructionCount(self._flips[0].count) if self._flips else FOREVER
 
@@ -142,7 +153,8 @@ class Guest:
         if (dies_at := self.crash_deadline()) is not None:
             deadline = min(deadline, dies_at)
         until = min(until, self._crash_count(), self._flip_count())
-        reason = self.machine.run(until, deadline)
+        with self._checks_noted():
+            reason = self.machine.run(until, deadline)
         self._flip_if_due()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(len(output.data) for output in outputs)
@@ -181,7 +193,17 @@ class Guest:
             return
         self._checkpoint_at = Nanoseconds(now + CHECKPOINT_INTERVAL_NS)
         self._checkpoint_count = self.machine.count
-        self.machine.checkpoint()
+        with self._checks_noted():
+            self.machine.checkpoint()
+
+    @contextlib.contextmanager
+    def _checks_noted(self) -> Iterator[None]:
+        """Note the digests that are made meanwhile, the one that differs too."""
+        try:
+            yield
+        finally:
+            now = now_ns()
+            self.checks.extend((link, now) for link in self.machine.take_links())
 
     def go_live(self) -> None:
         """From replaying to living, logging on."""

@@ -23,19 +23,26 @@ def _tell(told: control.Told) -> None:
     os.write(_STDOUT, control.encode_line(told))
 
 
-def _commanded(node: Node) -> None:
+def _commanded(node: Node, transport: Transport) -> None:
     lines = os.read(_STDIN, 65536).splitlines()
     if not lines:  # the supervisor is gone, and nobody is left to serve
         os._exit(1)
     for line in lines:
-        command: control.Stop | control.Measure = control.decode_line(
+        command: control.Command = control.decode_line(
             line,
-            control.Stop | control.Measure,  # type: ignore[arg-type]  # a union is no type
+            control.Command,  # type: ignore[arg-type]  # a union is no type
         )
-        if isinstance(command, control.Stop):
-            node.stop(command.detail)
-        else:
-            _tell(node.measured())
+        match command:
+            case control.Stop(detail):
+                node.stop(detail)
+            case control.Measure():
+                _tell(node.measured())
+            case control.FlipBit(address, bit) if node.guest is not None:
+                node.guest.flip(address, bit)
+            case control.Cut():
+                transport.cut()
+            case control.Mend():
+                transport.mend()
 
 
 def main() -> int:
@@ -53,8 +60,9 @@ def main() -> int:
         transport.accept_from(socket.socket(fileno=launch.listen_descriptor), "replica")
         journal = open_journal(launch.node)
         node = Node(launch.node, transport, StoreAsker(), _tell, journal)
-        transport.watch(_STDIN, lambda: _commanded(node))
+        transport.watch(_STDIN, lambda: _commanded(node, transport))
         node.run()
+        _tell(node.measured())  # what it saw last
     except FtvmError as error:
         _tell(control.Over("error", str(error)))
         return error.exit_status

@@ -33,6 +33,10 @@ class Replica:
         """What it said of itself when it was asked last."""
         self.asked = False
         """Whether it has been asked and has not answered."""
+        self.paused = False
+        """Whether it was stopped, as by `kill -STOP`."""
+        self.is_cut = False
+        """Whether it is a backup whose connection to its primary is cut."""
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
@@ -110,8 +114,34 @@ class Replica:
             self.asked = True
             self._write(control.encode_line(control.Measure()))
 
+    def pause(self) -> None:
+        """Stop it where it stands, as `kill -STOP` does."""
+        self.paused = True
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.paused = False
+        self.process.send_signal(signal.SIGCONT)
+
+    def flip(self, address: int, bit: int) -> None:
+        """Turn a bit of its guest's memory over."""
+        self._write(control.encode_line(control.FlipBit(address, bit)))
+
+    def cut(self) -> None:
+        """Cut a backup from its primary, as a network does that loses everything."""
+        self.is_cut = True
+        self._write(control.encode_line(control.Cut()))
+
+    def mend(self) -> None:
+        """Undo `cut`."""
+        self.is_cut = False
+        self._write(control.encode_line(control.Mend()))
+
     def stop(self, detail: str) -> None:
-        """Ask it to end."""
+        """Ask it to end; it must be able to hear."""
+        if self.paused:
+            self.resume()
         self._write(control.encode_line(control.Stop(detail)))
 
     def kill(self) -> None:

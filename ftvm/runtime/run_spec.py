@@ -39,6 +39,8 @@ class RunSpec:
     record: Path | None = None
     """Where the run is recorded; see `recording_of`."""
     flips: tuple[PlantedFlip, ...] = ()
+    protects: bool = True
+    """Whether a primary that is alone gets a new backup unasked."""
 
     def recording_of(self, name: str) -> Path | None:
         """The file that a replica records into: `record`, or beside it if it is not alone."""

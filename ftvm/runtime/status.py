@@ -49,6 +49,17 @@ REASON_OF: dict[LossCause, Reason] = {
 }
 
 
+class Check(msgspec.Struct, frozen=True):
+    """A digest that a host has made, or compared with the one in its log."""
+
+    number: int
+    """In the chain of digests, from 1; the same on both hosts."""
+    instruction: int
+    digest: str
+    age_ns: int
+    """How long ago."""
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One host. Instructions are engine steps since reset, times are ns of host time.
 
@@ -80,6 +91,10 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     log_bytes: int = 0
     log_entries: int = 0
     log_bytes_per_s: int = 0
+    buffer_bytes: int = 0
+    """Of the log: what the backup has not acknowledged; of a backup: what it has not executed."""
+    buffer_bytes_max: int = 0
+    """How much a primary has before its guest must wait."""
     held_bytes: int = 0
     """Output that waits for the backup."""
     unconfirmed_bytes: int = 0
@@ -88,6 +103,8 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     """The newest digest, which the replicas have in common, or would have."""
     digest_instruction: int | None = None
+    checks: tuple[Check, ...] = ()
+    """The newest digests, the oldest of them first."""
     console: str = ""
     """Name of the console that is attached."""
     wait: str = ""

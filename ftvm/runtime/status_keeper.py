@@ -3,6 +3,7 @@
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import PeerLost
 from ftvm.replication.primary import PrimaryProtocol
+from ftvm.replication.settings import Settings
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.guest import Guest
 from ftvm.runtime.meters import Meters
@@ -11,6 +12,7 @@ from ftvm.runtime.status import (
     PROTECTION_OF_BACKUP,
     PROTECTION_OF_PRIMARY,
     REASON_OF,
+    Check,
     HostStatus,
     Reason,
 )
@@ -26,6 +28,7 @@ class StatusKeeper:
         self._solo = solo
         self._began_ns = now_ns()
         self._meters = Meters()
+        self._buffer_bytes_max = Settings().log_unacknowledged_bytes_max
         self._reason: Reason = "initializing"
         self._detail = ""
         self.peer = ""
@@ -59,12 +62,16 @@ class StatusKeeper:
                 protection = "notConfigured"
             writer_position, executed = protocol.position, protocol.lockstep.executed
             writer_count, paired = protocol.count, protection == "running"
+            shares = protocol.shares_log
+            acknowledged = protocol.lockstep.acknowledged.position if shares else writer_position
+            buffer_bytes = writer_position - acknowledged
             held_bytes = protocol.held_bytes
             wait = protocol.wait.value if protocol.wait else ""
         else:
             role, protection = "backup", PROTECTION_OF_BACKUP[protocol.state]
             writer_position, executed = protocol.mark.position, protocol.count
             writer_count, paired, held_bytes, wait = protocol.mark.count, guest is not None, 0, ""
+            buffer_bytes = writer_position - protocol.position
         machine = None if guest is None else guest.machine
         needs = protection == "needSecondary"
         outputs = protocol.console.outputs.values()
@@ -86,11 +93,17 @@ class StatusKeeper:
             log_bytes=writer_position,
             log_entries=machine.cpu.log_entries if machine else 0,
             log_bytes_per_s=self._meters.log_bytes_per_s(writer_position, now),
+            buffer_bytes=buffer_bytes,
+            buffer_bytes_max=self._buffer_bytes_max,
             held_bytes=held_bytes,
             unconfirmed_bytes=sum(stream.unconfirmed_bytes for stream in outputs),
             digests=machine.links if machine else 0,
             digest=machine.digest.hex() if machine and machine.links else "",
             digest_instruction=machine.digest_count if machine and machine.links else None,
+            checks=tuple(
+                Check(link.number, link.count, link.digest.hex(), now - at)
+                for link, at in (guest.checks if guest else ())
+            ),
             console=self.console if protocol.console.attached else "",
             wait=wait,
             slowed=round(protocol.flow.totals.slowed, 4),

@@ -87,8 +87,8 @@ class Supervisor:
         self._paired: set[str] = set()
         """Those of the present pair who have said that they are one."""
         self._gone: dict[str, control.PeerGone] = {}
-        self._live: list[control.WentLive] = []
-        self._live_names: list[str] = []
+        self._live: list[tuple[control.WentLive, str, str]] = []
+        """With the name of who did, and why it lost its primary."""
         self._attached_ns: dict[int, int] = {}
         self._backup_losses: list[BackupLoss] = []
         self._protections: list[Protection] = []
@@ -129,9 +129,8 @@ class Supervisor:
     def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
         name = _name_of(len(self.replicas))
-        replica = (
-            Replica(name, "primary") if primary is None else Replica(name, "backup", primary.name)
-        )
+        follows = "" if primary is None else primary.name
+        replica = Replica(name, "backup" if primary else "primary", follows)
         config = control.NodeConfig(
             name=name,
             role=role,
@@ -174,8 +173,8 @@ class Supervisor:
             crashes += mine[index : index + 1]
         return tuple(crashes)
 
-    def _protect(self) -> None:
-        """Start a new backup for a primary that is alone."""
+    def protect(self) -> None:
+        """Start a new backup for a primary that is alone, if there is none on its way."""
         primary = self._alone
         if primary is None or not primary.alive or self._recruit is not None:
             return
@@ -206,7 +205,8 @@ class Supervisor:
             self._act()
         self._endpoint.tick(now_ns())
         self._act()
-        self._protect()
+        if self._spec.protects:
+            self.protect()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
             raise lost(self._why_lost())
@@ -322,8 +322,7 @@ class Supervisor:
                 replica.role = "primary"
                 self._alone = replica
                 self._paired.clear()
-                self._live.append(told)
-                self._live_names.append(replica.name)
+                self._live.append((told, replica.name, self._gone[replica.name].cause))
                 for old in self.replicas:  # whose right is gone for good, if it still runs
                     if old.name == replica.follows:
                         self._dialer.remove(Address(LOOPBACK, old.port))
@@ -464,8 +463,7 @@ class Supervisor:
 
     def _failovers(self) -> list[Failover]:
         failovers = []
-        for live, name in zip(self._live, self._live_names, strict=True):
-            gone = self._gone[name]
+        for live, name, cause in self._live:
             follows = next(r.follows for r in self.replicas if r.name == name)
             dead = [d for d in self._deaths if d.node == follows]
             died_ns = min([live.lost_ns, *(self._died_ns(death) for death in dead)])
@@ -473,7 +471,7 @@ class Supervisor:
             failovers.append(
                 Failover(
                     generation=live.generation,
-                    cause=gone.cause,
+                    cause=cause,
                     died=dead[-1].node if dead else "",
                     survivor=name,
                     instruction=live.count,

@@ -90,6 +90,9 @@ class _Connection:
     deaf: str = ""
     """Why nothing can be sent any more; what the other side sent last is still to be read."""
     closing: bool = False
+    is_ours: bool = False
+    """Whether we made it."""
+    is_cut: bool = False
 
     @property
     def unproven(self) -> bool:
@@ -187,15 +190,31 @@ class Transport:
         if connection is None or connection.closing:
             return
         connection.closing = True
-        if not connection.waiting_bytes:
+        if not connection.waiting_bytes and not connection.is_cut:
             self._finish(link, connection)
+
+    def cut(self) -> None:
+        """Let nothing go out or come in by the connections that we made, as if a cable were cut."""
+        for connection in self._connections.values():
+            if connection.is_ours and not connection.is_cut:
+                connection.is_cut = True
+                self._selector.unregister(connection.socket)
+
+    def mend(self) -> None:
+        """Undo `cut`; what waited goes on its way, but to a side that has lost patience."""
+        for link, connection in list(self._connections.items()):
+            if connection.is_cut:
+                connection.is_cut = False
+                self._watch(link, connection)
+                if connection.closing and not connection.waiting_bytes:
+                    self._finish(link, connection)
 
     def part(self) -> None:
         """Close all connections; let what was sent last go out while others take it."""
         for link in self.open_links():
             self.close(link)
         deadline = now_ns() + _PARTING_NS
-        while self.open_links() and now_ns() < deadline:
+        while any(not c.is_cut for c in self._connections.values()) and now_ns() < deadline:
             self.poll(Nanoseconds(10_000_000))
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
@@ -251,7 +270,7 @@ class Transport:
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _keep_alive(stream)
-        connection = _Connection(stream, what, listener)
+        connection = _Connection(stream, what, listener, is_ours=listener is None)
         self._connections[link] = connection
         if listener is None:
             self._watch(link, connection)
@@ -334,7 +353,7 @@ class Transport:
             self._happened.append(Received(link, data))
 
     def _write(self, link: Link, connection: _Connection, data: bytes) -> None:
-        if data and not connection.unsent and not connection.deaf:
+        if data and not (connection.unsent or connection.deaf or connection.is_cut):
             try:
                 data = data[connection.socket.send(data) :]
             except BlockingIOError:
@@ -369,6 +388,8 @@ class Transport:
             self._drop(link, connection)
 
     def _watch_writable(self, connection: _Connection) -> None:
+        if connection.is_cut:
+            return
         key = self._selector.get_key(connection.socket)
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
         if key.events != both:

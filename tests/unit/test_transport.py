@@ -276,3 +276,42 @@ def test_a_flood_drives_out_only_itself(guarded: Meeting, pair: Security) -> Non
     guarded.until(lambda: len(guarded.listener.transport.open_links()) == 1)
     guarded.sides.remove(side)
     guarded.listener.happened.clear()
+
+
+def test_nothing_passes_a_cut_and_all_of_it_once_it_is_mended(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    side.transport.send(link, b"before")
+    there.until(lambda: there.listener.received == b"before")
+    (accepted,) = there.listener.of(Accepted)
+    assert isinstance(accepted, Accepted)
+    side.transport.cut()
+    side.transport.send(link, b", behind")
+    there.listener.transport.send(accepted.link, b"answer")
+    for _ in range(5):
+        for each in there.sides:
+            each.happened += each.transport.poll(SOON)
+    assert there.listener.received == b"before"
+    assert side.received == b""
+    side.transport.mend()
+    there.until(lambda: side.received == b"answer")
+    there.until(lambda: there.listener.received == b"before, behind")
+
+
+def test_a_cut_connection_that_is_closed_does_not_say_so_before_it_is_mended(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    side.transport.send(link, b"before")
+    there.until(lambda: there.listener.received == b"before")
+    side.transport.cut()
+    side.transport.close(link)
+    for _ in range(5):
+        for each in there.sides:
+            each.happened += each.transport.poll(SOON)
+    assert there.listener.of(Closed) == []
+    side.transport.mend()
+    there.until(lambda: len(there.listener.of(Closed)) == 1)
