@@ -31,16 +31,20 @@ _TOGETHER_NS = 1_000_000
 
 
 class RunWriter:
-    """Writes one recording of one machine, which has just begun to record or to replay."""
+    """Writes one recording of one machine.
+
+    It has just begun to record or to replay, or was at `begin` and has its log since.
+    """
 
     def __init__(
         self,
-        write: Callable[[bytes], None],
+        write: Callable[[bytes], object],
         header: RunHeader,
         machine: Machine,
         host_ns: Nanoseconds,
+        begin: CheckpointFrame | None = None,
     ) -> None:
-        self._write = write
+        self._write: Callable[[bytes], object] = write
         self._machine = machine
         self._entries = bytearray()
         self._moments: list[Moment] = []
@@ -53,7 +57,10 @@ class RunWriter:
         write(start)
         self._offset = len(start)
         self._put(Kind.HEADER, encode_header(header))
-        self.write_checkpoint(host_ns)
+        if begin is None:
+            self.write_checkpoint(host_ns)
+        else:
+            self._add(begin)
 
     @property
     def waiting_bytes(self) -> int:
@@ -99,9 +106,12 @@ class RunWriter:
         beginning and right behind a digest.
         """
         stand = Stand(self._machine.count, self._position, self._output)
-        self._checkpoints.append(CheckpointPlace(stand.count, stand.position, self._offset))
         bases = self._machine.cpu.log_bases
-        checkpoint = CheckpointFrame(stand, host_ns, bases, snapshot.take(self._machine))
+        self._add(CheckpointFrame(stand, host_ns, bases, snapshot.take(self._machine)))
+
+    def _add(self, checkpoint: CheckpointFrame) -> None:
+        stand = checkpoint.stand
+        self._checkpoints.append(CheckpointPlace(stand.count, stand.position, self._offset))
         self._put(Kind.CHECKPOINT, encode_checkpoint(checkpoint))
 
     def write_end(self, how: str, exit_status: int, host_ns: Nanoseconds) -> None:

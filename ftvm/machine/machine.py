@@ -11,6 +11,7 @@ may be let out, replication decides.
 
 import hashlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ftvm.errors import DivergenceError
@@ -144,6 +145,8 @@ class Machine:
         """Where this machine made or checked the newest link; None of one that was restored."""
         self.input_bytes = 0
         """Console bytes that the guest's UART was given so far."""
+        self.when_equal: Callable[[], None] = lambda: None
+        """Called when a replaying machine has made the digest that the log has, there and then."""
         self._outputs: list[Output] = []
         self._links: deque[ChainLink] = deque(maxlen=LINKS_KEPT)
 
@@ -248,6 +251,7 @@ class Machine:
                 f"the digest at count {entry.count} is {self.digest.hex()}, "
                 f"and the log says {entry.payload.hex()}"
             )
+        self.when_equal()
 
     # --- events ---
 

@@ -15,13 +15,14 @@ checkpoint does: the original and the copy go on from the same empty TLB.
 import hashlib
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ftvm.errors import StateError
 from ftvm.machine.machine import Machine
 from ftvm.machine.plain import decode_plain, encode_plain
-from ftvm.machine.state import MachineState, Natural, check_state, describe, resume
+from ftvm.machine.state import MachineState, Natural, check_state, describe, resume, spans
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
 MAGIC = b"ftvmsnap"
@@ -46,10 +47,13 @@ class Snapshot:
 def take(machine: Machine) -> bytes:
     """Return the machine's state; the machine goes on as its copies do."""
     machine.cpu.synchronize()
-    memory = machine.cpu.memory
-    pages = tuple(machine.cpu.used_pages())
-    content = b"".join(memory[n * PAGE_BYTES : (n + 1) * PAGE_BYTES] for n in pages)
-    body = zlib.compress(encode_plain(Snapshot(describe(machine), pages, content)), 1)
+    return encode(describe(machine), machine.cpu.used_pages(), machine.cpu.memory)
+
+
+def encode(state: MachineState, pages: Sequence[int], memory: memoryview) -> bytes:
+    """Return the snapshot of a machine with this state and, but for zeros, these pages."""
+    content = b"".join(memory[first:end] for first, end in spans(pages))
+    body = zlib.compress(encode_plain(Snapshot(state, tuple(pages), content)), 1)
     checksum = hashlib.blake2b(body, digest_size=32).digest()
     return _HEADER.pack(MAGIC, VERSION, len(body), checksum) + body
 

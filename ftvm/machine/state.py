@@ -4,6 +4,7 @@ A snapshot and a state transfer both carry this; they differ in how they carry
 the pages.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from ftvm.machine.boot.memory_map import check_memory_bytes
 from ftvm.machine.cpu import REGISTER_BYTES, Mode
 from ftvm.machine.machine import DIGEST_BYTES, Machine, MachineConfig
 from ftvm.machine.plain import convert_plain
-from ftvm.units import InstructionCount, Nanoseconds
+from ftvm.units import PAGE_BYTES, InstructionCount, Nanoseconds
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -105,3 +106,12 @@ def _device_states(
         (name, convert_plain(states[name], kinds[name], f"{what}: {name}"))
         for name in sorted(states)
     )
+
+
+def spans(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield where in memory each run of neighbouring pages begins and ends."""
+    begin = 0
+    for at in range(1, len(pages) + 1):
+        if at == len(pages) or pages[at] != pages[at - 1] + 1:
+            yield pages[begin] * PAGE_BYTES, (pages[at - 1] + 1) * PAGE_BYTES
+            begin = at

@@ -20,13 +20,12 @@ Pages are not deflated: that is slower than a network is.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ftvm.errors import StateError
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.machine.plain import decode_plain, encode_plain
-from ftvm.machine.state import MachineState, check_config, check_state, describe, resume
+from ftvm.machine.state import MachineState, check_config, check_state, describe, resume, spans
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
 PIECE_PAGES = 32
@@ -138,19 +137,10 @@ class StateSender:
 
     def _piece(self, full: list[int], zeros: list[int]) -> bytes:
         memory = self._machine.cpu.memory
-        content = [memory[first:end] for first, end in _spans(full)]
+        content = [memory[first:end] for first, end in spans(full)]
         self.pages += len(full) + len(zeros)
         numbers = struct.pack(f"<{len(full) + len(zeros)}I", *full, *zeros)
         return b"".join((b"P", _COUNTS.pack(len(full), len(zeros)), numbers, *content))
-
-
-def _spans(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield where in memory each run of neighbouring pages begins and ends."""
-    begin = 0
-    for at in range(1, len(pages) + 1):
-        if at == len(pages) or pages[at] != pages[at - 1] + 1:
-            yield pages[begin] * PAGE_BYTES, (pages[at - 1] + 1) * PAGE_BYTES
-            begin = at
 
 
 class StateReceiver:
@@ -215,7 +205,7 @@ class StateReceiver:
         numbers = struct.unpack_from(f"<{full + zero}I", body, _COUNTS.size)
         if max(numbers) >= machine.config.memory_bytes // PAGE_BYTES:
             raise StateError(f"transfer: the machine has no page {max(numbers)}")
-        for first, end in _spans(numbers[:full]):
+        for first, end in spans(numbers[:full]):
             page, content = body[content : content + end - first], content + end - first
             machine.cpu.write_memory(GuestPhysical(first), page)
         for number in numbers[full:]:

@@ -26,7 +26,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
     of each role is meant, primary being what a backup may become. ``is_state``:
     the image is a snapshot, from which the guest goes on. ``record`` is the file
-    to record this replica's run into, ``flips`` are the faults to plant in it.
+    to record this replica's run into, ``flips`` are the faults to plant in the first
+    replicas of each role. ``evidence``: where a backup that differs leaves what tells why.
     ``journal`` is the file that its journal goes to, if any. ``metrics``: measure
     what a status does not tell.
     """
@@ -52,6 +53,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     is_state: bool = False
     record: str = ""
     flips: tuple[str, ...] = ()
+    evidence: str = ""
     journal: str = ""
     metrics: bool = False
 
@@ -166,6 +168,12 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     text: str
 
 
+class Evidence(msgspec.Struct, frozen=True, tag="evidence"):
+    """This backup differs from its primary, and has left here what tells why."""
+
+    directory: str
+
+
 class WentLive(msgspec.Struct, frozen=True, tag="live"):
     """This node has become the primary. The times of the steps on the way there."""
 
@@ -218,6 +226,7 @@ Told = (
     | Waits
     | Refused
     | Measured
+    | Evidence
     | WentLive
     | WentAlone
     | Totals

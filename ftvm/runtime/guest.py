@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from ftvm.errors import EXIT_TRIPLE_FAULT
+from ftvm.log.last_equal import LastEqual
 from ftvm.log.run_format import Flip
 from ftvm.log.run_replay import apply_flip
 from ftvm.machine import snapshot
@@ -59,8 +60,12 @@ class Guest:
         """Takes note of what the machine does."""
         self.checks: deque[tuple[ChainLink, Nanoseconds]] = deque(maxlen=CHECKS_KEPT)
         """The newest digests, made or checked, and when."""
+        self.last_equal: LastEqual | None = None
+        """Of a backup: where it was known to be equal."""
         self._crash: CrashPoint | None = None
         self._flips: list[Flip] = []
+        self.planted: tuple[Flip, ...] = ()
+        """All faults that were put into it on purpose, or are yet to be; rising counts."""
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
@@ -106,10 +111,13 @@ class Guest:
     def plant(self, flips: Sequence[Flip]) -> None:
         """Turn these bits over when their instructions are reached; rising counts."""
         self._flips = list(flips)
+        self.planted = tuple(flips)
 
     def flip(self, address: int, bit: int) -> None:
         """Turn a bit of its memory over where it stands."""
-        apply_flip(self.machine, Flip(self.machine.count, address, bit))
+        flip = Flip(self.machine.count, address, bit)
+        apply_flip(self.machine, flip)
+        self.planted = tuple(sorted((*self.planted, flip), key=lambda one: one.count))
 
     def _flip_count(self) -> InstructionCount:
         return InstructionCount(self._flips[0].count) if self._flips else FOREVER
@@ -130,6 +138,8 @@ class Guest:
         """Give the replaying machine log; returns how many bytes there was room for."""
         fed = self.machine.cpu.log_put(entries)
         self.recorder.logged(entries[:fed])
+        if self.last_equal is not None:
+            self.last_equal.fed(entries[:fed])
         return fed
 
     # --- running ---
@@ -207,5 +217,8 @@ class Guest:
 
     def go_live(self) -> None:
         """From replaying to living, logging on."""
+        if self.last_equal is not None:
+            self.last_equal.end()
+            self.last_equal = None
         self.machine.go_live(Mode.RECORD)
         self._halted = False

@@ -20,3 +20,9 @@ def name_of(listen: Address) -> str:
 def address_in(name: str) -> str:
     """Return the address in a node's name, for people."""
     return name.rpartition("/")[0] or name
+
+
+def replica_name(index: int) -> str:
+    """Return a name that no other replica of a run has: a to z, a2 to z2 and so on."""
+    turn, letter = divmod(index, 26)
+    return chr(ord("a") + letter) + (str(turn + 1) if turn else "")

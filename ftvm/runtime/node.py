@@ -26,6 +26,7 @@ from ftvm.replication.events import (
     GenerationWon,
     GoLive,
     Halt,
+    HaltCause,
     InputArrived,
     Link,
     PeerJoined,
@@ -45,6 +46,7 @@ from ftvm.runtime.boot_files import configured_files
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.evidence import leave_evidence
 from ftvm.runtime.guest import Guest, boot, restore
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.journal_file import JournalFile
@@ -156,6 +158,9 @@ class Node:
                 self._pump()
         self._observers.recorder.finish(self._over.cause)
         if self._held_guest is not None:
+            if self._over.cause == HaltCause.DIVERGED:
+                identity, peer = self._protocol.identity, self._status.peer
+                leave_evidence(self.config, identity, self._held_guest, peer, self._tell)
             self._tell(self._totals())
         self._tell(self._over)
         self._transport.part()
@@ -247,7 +252,8 @@ class Node:
         protocol.log_produced(guest.take_log())
         guest.recorder.settle()
         for output in outputs:
-            protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+            behind = InstructionCount(output.count + 1)
+            protocol.output_made(Channel(output.channel), behind, output.data)
         if outputs:
             self._observers.made(guest.output_bytes, now)
         count = guest.machine.count
@@ -282,7 +288,8 @@ class Node:
             protocol.diverged(guest.machine.count, str(error))
             return
         for output in outputs:
-            protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+            behind = InstructionCount(output.count + 1)
+            protocol.output_made(Channel(output.channel), behind, output.data)
         count = guest.machine.count
         if guest.machine.input_bytes != consumed:
             protocol.input_consumed(CONSOLE_CHANNEL, StreamOffset(guest.machine.input_bytes), count)
@@ -490,7 +497,3 @@ class Node:
             digests=machine.links,
             digest=machine.state_digest().hex(),
         )
-
-
-def _behind(count: int) -> InstructionCount:
-    return InstructionCount(count + 1)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ftvm.errors import HostError
+from ftvm.log.last_equal import LastEqual
 from ftvm.log.run_format import DIVERGED, Flip, Moment, RunHeader, What
 from ftvm.log.run_writer import RunWriter
 from ftvm.machine.cpu import Mode
@@ -175,27 +176,36 @@ class RunRecorder(Recorder):
         return self._checkpoint_ns + pause
 
 
-def planted_flips(config: control.NodeConfig) -> tuple[Flip, ...]:
-    """Return the faults to be planted in a node's guest, by rising count."""
-    flips = [parse_flip(text, config.memory_bytes).flip for text in config.flips]
+def planted_flips(config: control.NodeConfig, role: str) -> tuple[Flip, ...]:
+    """Return the faults to be planted in the guest of the first of a role, by rising count."""
+    planted = [parse_flip(text, config.memory_bytes) for text in config.flips]
+    flips = [one.flip for one in planted if one.role == role]
     return tuple(sorted(flips, key=lambda flip: flip.count))
 
 
+def describe_run(config: control.NodeConfig, identity: Identity, guest: Guest) -> RunHeader:
+    """Return what a recording of a node says of itself."""
+    return RunHeader(
+        engine=ENGINE,
+        run=identity.run,
+        node=config.name,
+        image_name=config.image_name,
+        image_hash=identity.image,
+        append=config.append,
+        config=guest.machine.config,
+        began_s=int(time.time()),
+        planted=guest.planted,
+    )
+
+
 def prepare(config: control.NodeConfig, identity: Identity, guest: Guest) -> Recorder:
-    """Plant a node's faults in its guest, and record it, as far as the node was told to."""
-    flips = planted_flips(config)
-    guest.plant(flips)
+    """Plant a node's faults in its guest, record it, and remember where it was equal.
+
+    Each as far as the node was told to.
+    """
+    guest.plant(planted_flips(config, config.role))
     if config.record:
-        header = RunHeader(
-            engine=ENGINE,
-            run=identity.run,
-            node=config.name,
-            image_name=config.image_name,
-            image_hash=identity.image,
-            append=config.append,
-            config=guest.machine.config,
-            began_s=int(time.time()),
-            planted=flips,
-        )
-        guest.recorder = RunRecorder(config.record, header, guest)
+        guest.recorder = RunRecorder(config.record, describe_run(config, identity, guest), guest)
+    if config.evidence and guest.machine.mode is Mode.REPLAY:
+        guest.last_equal = LastEqual(guest.machine)
     return guest.recorder

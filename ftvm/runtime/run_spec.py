@@ -41,6 +41,8 @@ class RunSpec:
     flips: tuple[PlantedFlip, ...] = ()
     protects: bool = True
     """Whether a primary that is alone gets a new backup unasked."""
+    evidence: Path | None = None
+    """Where a backup that differs leaves what tells why, in a directory of its own."""
 
     def recording_of(self, name: str) -> Path | None:
         """The file that a replica records into: `record`, or beside it if it is not alone."""

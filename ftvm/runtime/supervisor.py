@@ -33,6 +33,7 @@ from ftvm.runtime.dialer import Dialer
 from ftvm.runtime.ends import unpack_end
 from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
+from ftvm.runtime.names import replica_name
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
     BackupLoss,
@@ -105,6 +106,8 @@ class Supervisor:
         self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
+        self.evidence: deque[str] = deque()
+        """Directories that backups which differed left; whoever looks at one takes it out."""
         self._noted: set[str] = set()
 
     def __enter__(self) -> "Supervisor":
@@ -128,7 +131,7 @@ class Supervisor:
 
     def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
-        name = _name_of(len(self.replicas))
+        name = replica_name(len(self.replicas))
         follows = "" if primary is None else primary.name
         replica = Replica(name, "backup" if primary else "primary", follows)
         config = control.NodeConfig(
@@ -151,7 +154,8 @@ class Supervisor:
             lag_bound_ns=spec.lag_bound_ns,
             is_state=spec.is_state,
             record=str(spec.recording_of(name) or ""),
-            flips=tuple(str(flip) for flip in spec.flips if flip.role == role),
+            flips=tuple(map(str, spec.flips)),
+            evidence=str(spec.evidence or ""),
             metrics=spec.metrics is not None,
             journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
@@ -345,6 +349,8 @@ class Supervisor:
                 self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):
                 self.refusals.append(f"{replica.role} {replica.name}: {text}")
+            case control.Evidence(directory):
+                self.evidence.append(directory)
             case control.Totals():
                 replica.totals = told
             case control.Over():
@@ -490,9 +496,3 @@ class Supervisor:
                 )
             )
         return failovers
-
-
-def _name_of(index: int) -> str:
-    """Return a name that no other replica of the run has: a to z, a2 to z2 and so on."""
-    turn, letter = divmod(index, 26)
-    return chr(ord("a") + letter) + (str(turn + 1) if turn else "")

@@ -1,6 +1,8 @@
 """What `ftvm diff` shows of a difference."""
 
+import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 from ftvm.log.state_difference import GENERAL
 from ftvm.ui.difference import Difference
@@ -13,20 +15,21 @@ _DEVICES_MAX = 12
 
 
 class _Page:
-    """Lines on standard output; those that differ stand out, on a terminal by colour too."""
+    """Lines for a file; those that differ stand out, on a terminal by colour too."""
 
-    def __init__(self) -> None:
-        self._colour = wants_colour(1)
+    def __init__(self, file: TextIO, *, colour: bool) -> None:
+        self._file = file
+        self._colour = colour
 
     def line(self, text: str = "", *, marked: bool = False) -> None:
         if marked and self._colour:
             text = f"\x1b[1;31m{text}\x1b[0m"
-        print(text)
+        print(text, file=self._file)
 
 
-def print_report(found: Difference) -> None:
-    """Print what was found of two runs."""
-    page = _Page()
+def print_report(found: Difference, file: TextIO | None = None) -> None:
+    """Print what was found of two runs, on standard output if no file is given."""
+    page = _Page(file or sys.stdout, colour=file is None and wants_colour(1))
     a, b = found.names
     if found.began_otherwise:
         page.line(f"they began with other {', '.join(found.began_otherwise)}; besides:")

@@ -14,8 +14,11 @@ _COUNT = re.compile(r"[0-9][0-9,]{0,23}", re.ASCII)
 
 
 @contextlib.contextmanager
-def open_run(name: str) -> Iterator[RunReader]:
-    """Open a recorded run; UsageError says what is wrong with it."""
+def open_run(name: str, called: str = "") -> Iterator[RunReader]:
+    """Open a recorded run; UsageError says what is wrong with it.
+
+    Whatever is told of the run calls it `called`, or by its name.
+    """
     path = Path(name)
     try:
         if path.is_dir():
@@ -28,7 +31,7 @@ def open_run(name: str) -> Iterator[RunReader]:
     with file:
         if not file.seekable():
             raise LogError(f"{name}: a run is read back and forth; give a file, not a pipe")
-        yield RunReader(file, name)
+        yield RunReader(file, called or name)
 
 
 def parse_count(text: str, option: str, reader: RunReader) -> InstructionCount:

@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import msgspec
+
 from ftvm.errors import EXIT_SIGNALLED, EXIT_SUPERSEDED, DivergenceError, FtvmError, HostError
 from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
@@ -14,6 +16,7 @@ from ftvm.runtime.names import address_in
 from ftvm.runtime.scrapes import Scrapes
 from ftvm.runtime.security import Security
 from ftvm.runtime.transport import Transport, listen
+from ftvm.ui.divergence import explain
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import ENDING, Signals
 from ftvm.ui.teller import in_ms
@@ -41,6 +44,7 @@ def serve(
 ) -> int:
     """Be a host until its end; returns the exit status."""
     notices = Notices()
+    config = msgspec.structs.replace(config, evidence=".")
     teller = HostTeller(notices, address, config)
     signals = Signals()
     transport = Transport(security)
@@ -82,6 +86,7 @@ class HostTeller:
         self._config = config
         self._is_primary = config.role == "primary"
         self._backup = ""
+        self._evidence = ""
         self._waits_for = ""
 
     def tell(self, told: control.Told) -> None:
@@ -108,6 +113,8 @@ class HostTeller:
                 self._event(f"new backup {address_in(node)} lost: {detail or cause}")
             case control.PeerGone(cause, detail):
                 self._gone(f"{cause}: {detail}" if detail else cause)
+            case control.Evidence(directory):
+                self._evidence = directory
             case control.WentLive(generation=generation, count=count):
                 self._is_primary = True
                 self._waits_for = ""
@@ -143,6 +150,8 @@ class HostTeller:
         if verdict.cause:
             status = _STATUS_OF_CAUSE.get(HaltCause(verdict.cause), HostError.exit_status)
             self._notices.error(f"{why}halted at {where}: {verdict.cause}: {verdict.detail}")
+            if self._evidence:
+                self._event(explain(Path(self._evidence)))
             return status
         if verdict.parting is Reason.GUEST_ENDED and verdict.end is not None:
             kind, status = verdict.end

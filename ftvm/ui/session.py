@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 
@@ -19,6 +21,7 @@ from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import listen
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
+from ftvm.ui.divergence_desk import DivergenceDesk
 from ftvm.ui.notices import Notices
 from ftvm.ui.recordings import Recordings
 from ftvm.ui.signals import Signals
@@ -34,7 +37,7 @@ class Session:
     """Runs a guest on the standard streams, once."""
 
     def __init__(self, spec: RunSpec, *, eof_exit: bool) -> None:
-        self._spec = spec
+        self._spec = replace(spec, evidence=Path())
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         self._notices = Notices()
@@ -42,6 +45,7 @@ class Session:
         self._teller = Teller(spec, self._notices)
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
+        self._divergences = DivergenceDesk(self._notices)
         self._settled_ns: Nanoseconds | None = None
         self._metrics: RunMetrics | None = None
 
@@ -51,12 +55,18 @@ class Session:
         UsageError if the host has no place for the run or its recording.
         """
         raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
-        with self._signals, Supervisor(self._spec, self._output.write) as supervisor, raw:
+        with (
+            self._signals,
+            Supervisor(self._spec, self._output.write) as supervisor,
+            self._divergences,
+            raw,
+        ):
             supervisor.transport.watch(self._signals.descriptor, self._signals.drain)
             self._output.watch_reader(supervisor.transport)
             if self._is_terminal:
                 self._teller.greet()
             status = self._conduct(supervisor)
+            self._divergences.finish(supervisor, self._signals)
             self._recordings.settle(supervisor.replicas, self._notices)
             report = supervisor.report()
             if status is None:
@@ -112,6 +122,7 @@ class Session:
             if self._metrics is not None:
                 self._metrics.tend()
             self._teller.look(supervisor)
+            self._divergences.look(supervisor)
         return None
 
     def _patience(self, supervisor: Supervisor, keyboard: Input) -> Nanoseconds | None:

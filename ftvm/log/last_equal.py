@@ -1,0 +1,78 @@
+"""What a backup keeps so that a divergence can be traced to its first instruction.
+
+The machine as it was at the last digest that was equal, and the log since: from
+there the primary's run can be done again, and the backup's beside it, until they
+part. The copy of the memory is brought up to date at each digest by the pages
+written since the one before, which the digest has hashed anyway.
+"""
+
+import io
+
+from ftvm.log.run_format import DIVERGED, CheckpointFrame, RunHeader, Stand
+from ftvm.log.run_writer import RunWriter
+from ftvm.machine import snapshot
+from ftvm.machine.machine import Machine
+from ftvm.machine.state import describe, spans
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+
+class LastEqual:
+    """Of a machine that replays, and stands where it is known to be equal.
+
+    It takes as much memory again as the guest uses.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._log = bytearray()
+        machine.cpu.synchronize()
+        machine.cpu.take_unsent()
+        self._memory = bytearray(machine.config.memory_bytes)
+        self._pages: set[int] = set()
+        self._copy(machine.cpu.used_pages())
+        self._state = describe(machine)
+        machine.when_equal = self._stand
+
+    def fed(self, entries: bytes) -> None:
+        """Take what the machine is given of the log."""
+        self._log += entries
+
+    def end(self) -> None:
+        """Take no further note of the machine."""
+        self._machine.when_equal = lambda: None
+
+    def _stand(self) -> None:
+        """Here the machine has just made the same digest as its primary."""
+        pages, zeros = self._machine.cpu.take_unsent()
+        self._copy(pages)
+        self._pages.difference_update(zeros)
+        self._state = describe(self._machine)
+        del self._log[: len(self._log) - self._machine.cpu.log_pending]
+
+    def _copy(self, pages: list[int]) -> None:
+        memory = self._machine.cpu.memory
+        self._pages.update(pages)
+        for first, end in spans(pages):
+            self._memory[first:end] = memory[first:end]
+
+    def recordings(
+        self, primary: RunHeader, backup: RunHeader, host_ns: Nanoseconds
+    ) -> tuple[bytes, bytes]:
+        """Return two files: what the primary has done since, by its log, and what the backup has.
+
+        The first one breaks off where the machine is. The second one ends with
+        the machine's state as it is, whether its log makes it or not.
+        """
+        stand = Stand(InstructionCount(self._state.count), LogPosition(0), StreamOffset(0))
+        pages = sorted(self._pages)
+        state = snapshot.encode(self._state, pages, memoryview(self._memory))
+        base = CheckpointFrame(stand, host_ns, self._state.log_bases, state)
+        straight, bent = io.BytesIO(), io.BytesIO()
+        for file, header in ((straight, primary), (bent, backup)):
+            writer = RunWriter(file.write, header, self._machine, host_ns, base)
+            writer.logged(bytes(self._log))
+            writer.write_log(host_ns)
+            if file is bent:
+                writer.write_checkpoint(host_ns)
+                writer.write_end(DIVERGED, 0, host_ns)
+        return straight.getvalue(), bent.getvalue()
