@@ -33,9 +33,10 @@ from ftvm.replication.events import (
     Send,
     StateGiven,
 )
-from ftvm.replication.flow import Flow, Wait
+from ftvm.replication.flow import Wait
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
+from ftvm.replication.incoming import IncomingLog
 from ftvm.replication.messages import (
     CONSOLE,
     DETAIL,
@@ -59,6 +60,7 @@ from ftvm.replication.messages import (
     State,
     Taken,
 )
+from ftvm.replication.party import Party
 from ftvm.replication.peers import Takeover
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.protection import Inheritance
@@ -71,7 +73,7 @@ _STEPS = 16
 """So often within the bound on its lag a backup that is behind says how far it is."""
 
 
-class BackupProtocol:
+class BackupProtocol(Party):
     """One backup, from its greeting until it ends, halts or goes live."""
 
     def __init__(
@@ -82,10 +84,10 @@ class BackupProtocol:
         needs_state: bool = False,
     ) -> None:
         """Begin with a machine at its start state, or without one; call `peer_connected` next."""
-        self.identity = identity
-        self._settings = settings
+        events: deque[Event] = deque()
+        console = ConsoleService(identity, settings, channels, events.append)
+        super().__init__(identity, settings, console, events, InstructionCount(0), LogPosition(0))
         self._channels = channels
-        self._events: deque[Event] = deque()
         self._automaton = Automaton(BACKUP, BackupState.JOINING)
         self._arbiter: Arbiter | None = None
         self._link: Link | None = None
@@ -94,21 +96,16 @@ class BackupProtocol:
         self._pulse: Pulse | None = None
         self._answered = False
         self._greet_until: Nanoseconds | None = None
-        self._unmarked = bytearray()
+        self._incoming = IncomingLog(settings.log_unmarked_bytes_max)
         self._exited: Exited | None = None
         self._farewell: Goodbye | None = None
         self._told_executed = InstructionCount(0)
         self._needs_state = needs_state
         self._pieces = self._told_pieces = 0
         self._handed_over = False
-        self.console = ConsoleService(identity, settings, channels, self._events.append)
         self._inheritance = Inheritance(self.console.outputs, self.console.inputs)
-        self.flow = Flow(settings)
         self.generation = Generation(0)
-        self.mark = Mark(InstructionCount(0), LogPosition(0))
         self._told_mark = self.mark
-        self.count = InstructionCount(0)
-        self.position = LogPosition(0)
 
     # --- what the caller may ask ---------------------------------------------------
 
@@ -123,14 +120,14 @@ class BackupProtocol:
         return self.state in (BackupState.ENDED, BackupState.HALTED, BackupState.LIVE)
 
     @property
+    def mark(self) -> Mark:
+        """The newest mark."""
+        return self._incoming.mark
+
+    @property
     def run_limit(self) -> InstructionCount:
         """Count up to which the machine may run now: the newest mark."""
         return self.mark.count
-
-    @property
-    def runnable(self) -> bool:
-        """Whether the machine has something left to do."""
-        return self.wait is None
 
     @property
     def wait(self) -> Wait | None:
@@ -145,22 +142,12 @@ class BackupProtocol:
     def _at_mark(self) -> bool:
         return (self.count, self.position) == (self.mark.count, self.mark.position)
 
-    def next_event(self) -> Event | None:
-        """Return the next thing to do, or None."""
-        return self._events.popleft() if self._events else None
-
-    def deadline(self) -> Nanoseconds | None:
-        """When to call `tick` next, at the latest; None for never."""
-        if self.over:
-            return None
-        times = [self.console.deadline()]
+    def _deadlines(self) -> list[Nanoseconds | None]:
         if self._arbiter is not None:
-            times.append(self._arbiter.deadline())
-        elif self._pulse is not None:
-            times.append(self._pulse.deadline())
-        elif self._link is not None:
-            times.append(self._greet_until)
-        return min((time for time in times if time is not None), default=None)
+            return [self._arbiter.deadline()]
+        if self._pulse is not None:
+            return [self._pulse.deadline()]
+        return [self._greet_until if self._link is not None else None]
 
     # --- connections -------------------------------------------------------------------
 
@@ -172,18 +159,8 @@ class BackupProtocol:
         self._greet_until = Nanoseconds(now + self._settings.greeting_timeout_ns)
         self._events.append(Send(link, self._hello()))
 
-    def console_connected(self, link: Link, now: Nanoseconds) -> None:
-        """Take a connection on the console channel; it is served once this node is live."""
-        if not self.over:
-            self.console.connected(link, now)
-
-    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
-        """Take bytes from any connection; those of a connection that is gone are ignored."""
-        if self.over:
-            return
-        if self.console.owns(link):
-            self.console.receive(link, data, now)
-        elif link == self._link:
+    def _hear(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        if link == self._link:
             if self._pulse is not None:  # any byte will do: a message can take long
                 self._pulse.heard(now)
             self._decoder.feed(data)
@@ -197,15 +174,13 @@ class BackupProtocol:
             # One acknowledgement for all marks that came together.
             if self._link is not None and self.mark != self._told_mark:
                 self._acknowledge(link)
-            self.flow.waits(self.wait, now)
 
-    def closed(self, link: Link) -> None:
-        """Note that a connection is gone; a lost primary means going live at once."""
-        if self.over:
-            return
-        self.console.closed(link)
+    def _hung_up(self, link: Link) -> None:
         if link == self._link:
             self._lose_primary(LossCause.CLOSED, "")
+
+    def _look_at_console(self) -> None:
+        """Nothing a console says to a backup matters but that it is there."""
 
     # --- the machine -------------------------------------------------------------------
 
@@ -283,11 +258,6 @@ class BackupProtocol:
             )
             self._events.append(GoLive(self.generation, self.count, self.position, inputs))
 
-    @property
-    def unconfirmed_bytes(self) -> int:
-        """Output that the guest has made and the endpoint is not known to have."""
-        return sum(stream.unconfirmed_bytes for stream in self.console.outputs.values())
-
     def promote(self) -> PrimaryProtocol:
         """Return the primary that this backup has become; call once, after GoLive.
 
@@ -350,13 +320,8 @@ class BackupProtocol:
                     raise ProtocolError(f"pair of generation {generation}, not {self.generation}")
                 self._automaton.fire(BackupTrigger.COMMITTED)
                 self._events.append(PeerJoined(link, self._primary, generation))
-            case Entries(position, data):
-                end = self.mark.position + len(self._unmarked)
-                if position != end:
-                    raise ProtocolError(f"log from position {position} where {end} is next")
-                self._unmarked += data
-                if len(self._unmarked) > self._settings.log_unmarked_bytes_max:
-                    raise ProtocolError(f"{len(self._unmarked)} bytes of log without a mark")
+            case Entries():
+                self._incoming.take(message)
             case Mark() if self._handed_over:
                 self._take_mark(message)
             case Released(channel, offset, wanted):
@@ -415,21 +380,14 @@ class BackupProtocol:
         self._inheritance.enter(given)
         self._handed_over = True
         self.count, self.position = given.count, given.position
-        self.mark = self._told_mark = Mark(given.count, given.position)
-        self._told_executed = given.count
+        self._incoming.begin(given.count, given.position)
+        self._told_mark, self._told_executed = self.mark, given.count
         self._events.append(StateGiven(given.count, given.position, given.outputs))
 
     def _take_mark(self, mark: Mark) -> None:
-        fresh = mark.position - self.mark.position
-        if mark.count < self.mark.count or not 0 <= fresh <= len(self._unmarked):
-            raise ProtocolError(
-                f"mark at {mark.count} with log to {mark.position} after {self.mark.count}"
-                f" with {self.mark.position}, {len(self._unmarked)} bytes received since"
-            )
-        if fresh:
-            self._events.append(FeedLog(self.mark.position, bytes(self._unmarked[:fresh])))
-            del self._unmarked[:fresh]
-        self.mark = mark
+        position = self.mark.position
+        if covered := self._incoming.cover(mark):
+            self._events.append(FeedLog(position, covered))
 
     def _acknowledge(self, link: Link) -> None:
         self._told_mark, self._told_executed = self.mark, self.count

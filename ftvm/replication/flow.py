@@ -84,6 +84,12 @@ class Flow:
         bounds = self._settings.lag_count_max, self._settings.lag_ns_max
         return max(lag.count / bounds[0], lag.ns / bounds[1])
 
+    def bound_reached(self, unacknowledged_bytes: int, lag: Lag) -> Wait | None:
+        """Return which bound on what its backup may lack a guest has come to, if any."""
+        if unacknowledged_bytes >= self._settings.log_unacknowledged_bytes_max:
+            return Wait.LOG_FULL
+        return Wait.LAG if self.behind(lag) >= 1 else None
+
     def share(self, lag: Lag) -> float:
         """Return the share of its time that a guest may run, 0 to 1."""
         behind = max(self.behind(lag), lag.catch_up_ns / self._settings.lag_ns_max)

@@ -60,6 +60,10 @@ class Lockstep:
         """Whether no further mark may be sent before one is acknowledged."""
         return len(self._sent) >= self._marks_max
 
+    def unacknowledged(self, position: LogPosition) -> int:
+        """Bytes of a log that ends at `position` that the backup has not acknowledged."""
+        return position - self.acknowledged.position
+
     def lag(self, count: InstructionCount, now: Nanoseconds) -> Lag:
         """How far the backup is behind a primary that stands at `count`."""
         if not self._ahead:
@@ -115,6 +119,6 @@ class Lockstep:
             executed, since = self.executed, now
         self._timed_from = executed, since
 
-    def stalls_at(self, patience_ns: Nanoseconds) -> Nanoseconds | None:
-        """When a backup that does not move counts as lost; None while nothing is asked of it."""
-        return Nanoseconds(self._progress_at + patience_ns) if self.behind else None
+    def asked_at(self) -> Nanoseconds | None:
+        """Since when a backup that has something to do has not moved; None if it has nothing."""
+        return self._progress_at if self.behind else None

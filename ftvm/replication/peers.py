@@ -1,11 +1,12 @@
 """What a primary keeps of the connections on its logging channel, and of its own beginning."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from ftvm.replication.console import ConsoleService
-from ftvm.replication.events import Event, Link, Send
+from ftvm.replication.events import Event, Link, LossCause, Send
 from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.lockstep import Lockstep
 from ftvm.replication.messages import (
@@ -14,14 +15,23 @@ from ftvm.replication.messages import (
     Entries,
     Exited,
     Handover,
+    Heartbeat,
     Mark,
     Message,
     Released,
 )
 from ftvm.replication.protection import kept_outputs
 from ftvm.replication.pulse import Pulse
+from ftvm.replication.settings import Settings
 from ftvm.replication.streams import OutputStream
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
+
+
+class Progress(Protocol):
+    """What a backup is doing for us: following in lockstep, or taking our state."""
+
+    def asked_at(self) -> Nanoseconds | None:
+        """Since when it has not moved; None while nothing is asked of it."""
 
 
 class Backup:
@@ -33,11 +43,13 @@ class Backup:
         node: str,
         decoder: FrameDecoder,
         pulse: Pulse,
+        settings: Settings,
         emit: Callable[[Event], None],
     ) -> None:
         """Begin behind the greeting of `node`."""
         self.link, self.node = link, node
-        self.decoder, self.pulse = decoder, pulse
+        self._decoder, self._pulse = decoder, pulse
+        self._patience_ns = settings.stall_timeout_ns
         self._emit = emit
         self._unsent = bytearray()
         self._told: dict[Channel, Released] = {}
@@ -45,6 +57,36 @@ class Backup:
     def send(self, message: Message) -> None:
         """Send a message."""
         self._emit(Send(self.link, message))
+
+    def hear(self, data: bytes, now: Nanoseconds) -> Iterator[Message]:
+        """Take bytes; yield the messages that are whole. ProtocolError: they are none."""
+        # Any byte will do: on a slow link a message can take longer than silence may last.
+        self._pulse.heard(now)
+        self._decoder.feed(data)
+        while (message := self._decoder.next_message()) is not None:
+            yield message
+
+    def _stalls_at(self, progress: Progress) -> Nanoseconds | None:
+        since = progress.asked_at()
+        return None if since is None else Nanoseconds(since + self._patience_ns)
+
+    def deadline(self, progress: Progress) -> Nanoseconds:
+        """When it has to be beaten for, or may have to be given up."""
+        stalls_at = self._stalls_at(progress)
+        due = self._pulse.deadline()
+        return due if stalls_at is None else min(due, stalls_at)
+
+    def loss(self, progress: Progress, now: Nanoseconds) -> LossCause | None:
+        """Return why it counts as lost by now, if it does."""
+        stalls_at = self._stalls_at(progress)
+        if self._pulse.silent(now):
+            return LossCause.SILENT
+        return LossCause.STALLED if stalls_at is not None and now >= stalls_at else None
+
+    def beat(self, count: InstructionCount, now: Nanoseconds) -> None:
+        """Say that we are alive, if it is time."""
+        if self._pulse.beat_due(now):
+            self.send(Heartbeat(count))
 
     def add_log(self, data: bytes) -> None:
         """Take log that the next `publish` sends."""

@@ -35,7 +35,7 @@ from ftvm.replication.events import (
     ProtectionFailed,
     StateWanted,
 )
-from ftvm.replication.flow import Flow, Wait
+from ftvm.replication.flow import Wait
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.lockstep import NO_LAG, Lag, Lockstep
 from ftvm.replication.messages import (
@@ -54,10 +54,10 @@ from ftvm.replication.messages import (
     Message,
     Reason,
     Role,
-    State,
     Taken,
 )
-from ftvm.replication.peers import Backup, Takeover
+from ftvm.replication.party import Party
+from ftvm.replication.peers import Backup, Progress, Takeover
 from ftvm.replication.protection import Protection, handover
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.reception import Candidate, Reception
@@ -66,7 +66,7 @@ from ftvm.replication.states import PRIMARY, Automaton, PrimaryState, PrimaryTri
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 
-class PrimaryProtocol:
+class PrimaryProtocol(Party):
     """One primary, from its boot or from its going live."""
 
     def __init__(
@@ -77,29 +77,24 @@ class PrimaryProtocol:
         takeover: Takeover | None = None,
     ) -> None:
         """Begin at the boot of a run (then call `start`), or go on from a backup's end."""
-        self.identity = identity
-        self._settings = settings
-        self._events: deque[Event] = deque() if takeover is None else takeover.events
+        events: deque[Event] = deque() if takeover is None else takeover.events
         self._automaton = Automaton(PRIMARY, PrimaryState.CLAIMING)
-        self._reception = Reception(settings, self._events.append)
+        self._reception = Reception(settings, events.append)
         self._backup: Backup | None = None
         self._protection: Protection | None = None
         self._exited: Exited | None = None
-        self.count = InstructionCount(0)
-        self.position = LogPosition(0)
         self._exited_position = LogPosition(0)
-        held = Generation(0)
+        count, position, held = InstructionCount(0), LogPosition(0), Generation(0)
         if takeover is None:
-            self.console = ConsoleService(identity, settings, channels, self._events.append)
+            console = ConsoleService(identity, settings, channels, events.append)
         else:
             self._automaton.state = PrimaryState.SOLO
-            self.console = takeover.console
             self._exited = takeover.exited
-            self.count, self.position = takeover.count, takeover.position
-            held = takeover.generation
+            count, position, held = takeover.count, takeover.position, takeover.generation
+            console = takeover.console
+        super().__init__(identity, settings, console, events, count, position)
         self._arbiter = Arbiter(identity.node, held, settings.store_retry_interval_ns)
-        self.flow = Flow(settings)
-        self.lockstep = Lockstep(settings, self.count, self.position, self.flow.now)
+        self.lockstep = Lockstep(settings, count, position, self.flow.now)
         if takeover is not None:
             self._won()
 
@@ -131,10 +126,7 @@ class PrimaryProtocol:
             return Wait.OUTPUT_FULL
         if not self.shares_log:
             return None
-        unacknowledged = self.position - self.lockstep.acknowledged.position
-        if unacknowledged >= self._settings.log_unacknowledged_bytes_max:
-            return Wait.LOG_FULL
-        return Wait.LAG if self.flow.behind(self.lag) >= 1 else None
+        return self.flow.bound_reached(self.lockstep.unacknowledged(self.position), self.lag)
 
     @property
     def lag(self) -> Lag:
@@ -144,11 +136,6 @@ class PrimaryProtocol:
     def rest(self, ran_ns: int) -> Nanoseconds:
         """Return how long the guest must rest after a slice that took `ran_ns`: see flow.py."""
         return self.flow.rest(ran_ns, self.lag)
-
-    @property
-    def runnable(self) -> bool:
-        """Whether the guest may run now."""
-        return self.wait is None
 
     @property
     def run_limit(self) -> InstructionCount | None:
@@ -169,17 +156,9 @@ class PrimaryProtocol:
         """Output that waits for the backup's acknowledgement."""
         return sum(stream.held_bytes for stream in self.console.outputs.values())
 
-    def next_event(self) -> Event | None:
-        """Return the next thing to do, or None."""
-        return self._events.popleft() if self._events else None
-
-    def deadline(self) -> Nanoseconds | None:
-        """When to call `tick` next, at the latest; None for never."""
-        times = [self._arbiter.deadline(), self.console.deadline(), self._reception.deadline()]
-        if self._backup is not None:
-            times += [self._backup.pulse.deadline(), self._stalls_at()]
-        known = [] if self.over else [time for time in times if time is not None]
-        return min(known, default=None)
+    def _deadlines(self) -> list[Nanoseconds | None]:
+        due = None if self._backup is None else self._backup.deadline(self._progress)
+        return [self._arbiter.deadline(), self._reception.deadline(), due]
 
     # --- decisions of the caller -----------------------------------------------------
 
@@ -204,30 +183,14 @@ class PrimaryProtocol:
         if not self.over:
             self._reception.connected(link, now)
 
-    def console_connected(self, link: Link, now: Nanoseconds) -> None:
-        """Take a connection on the console channel."""
-        if not self.over:
-            self.console.connected(link, now)
-
-    def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
-        """Take bytes from any connection; those of a connection that is gone are ignored."""
-        if self.over:
-            return
-        if self.console.owns(link):
-            self.console.receive(link, data, now)
-            self._look_at_console()
-        elif self._reception.owns(link):
+    def _hear(self, link: Link, data: bytes, now: Nanoseconds) -> None:
+        if self._reception.owns(link):
             if (greeted := self._reception.receive(link, data, now)) is not None:
                 self._answer(greeted, now)
         elif self._backup is not None and self._backup.link == link:
             self._receive_from_backup(self._backup, data, now)
-        self.flow.waits(self.wait, now)
 
-    def closed(self, link: Link) -> None:
-        """Note that a connection is gone; a lost backup means arbitration at once."""
-        if self.over:
-            return
-        self.console.closed(link)
+    def _hung_up(self, link: Link) -> None:
         self._reception.closed(link)
         if self._backup is not None and self._backup.link == link:
             self._lose_backup(LossCause.CLOSED, "")
@@ -280,10 +243,9 @@ class PrimaryProtocol:
 
     def send_state(self, piece: bytes, now: Nanoseconds) -> None:
         """Take the next piece of the machine's state, at most `state_room` of them."""
-        if self._backup is None or self._protection is None or self._protection.handed_over:
+        if self._protection is None or self._protection.handed_over:
             raise ValueError("a piece of state that nobody asked for")
-        self._backup.send(State(piece))
-        self._protection.send(1, now)
+        self._protection.send(piece, now)
 
     def hand_over(self, pieces: list[bytes], digest: bytes, now: Nanoseconds) -> None:
         """Take the last pieces, and the digest of the machine that all pieces make.
@@ -328,13 +290,11 @@ class PrimaryProtocol:
         self._reception.tick(now)
         if (backup := self._backup) is None:
             return
-        stalls_at = self._stalls_at()
-        if backup.pulse.silent(now):
-            self._lose_backup(LossCause.SILENT, "")
-        elif stalls_at is not None and now >= stalls_at:
-            self._lose_backup(LossCause.STALLED, f"at instruction {self.lockstep.executed}")
-        elif backup.pulse.beat_due(now):
-            backup.send(Heartbeat(self.count))
+        if (cause := backup.loss(self._progress, now)) is not None:
+            stands = f"at instruction {self.lockstep.executed}"
+            self._lose_backup(cause, stands if cause is LossCause.STALLED else "")
+        else:
+            backup.beat(self.count, now)
 
     # --- inside: the pair ------------------------------------------------------------------
 
@@ -350,9 +310,9 @@ class PrimaryProtocol:
             return self._protection is not None and self._protection.handed_over
         return self.state is not PrimaryState.SOLO
 
-    def _stalls_at(self) -> Nanoseconds | None:
-        progress = self.lockstep if self._protection is None else self._protection
-        return progress.stalls_at(self._settings.stall_timeout_ns)
+    @property
+    def _progress(self) -> Progress:
+        return self.lockstep if self._protection is None else self._protection
 
     def _answer(self, candidate: Candidate, now: Nanoseconds) -> None:
         """Say yes or no to one who has greeted, or nothing yet."""
@@ -380,10 +340,13 @@ class PrimaryProtocol:
         self._automaton.fire(trigger)
         link, pulse = candidate.link, Pulse(self._settings, now)
         self._reception.closed(link)
-        self._backup = Backup(link, theirs.node, candidate.decoder, pulse, self._events.append)
+        self._backup = Backup(
+            link, theirs.node, candidate.decoder, pulse, self._settings, self._events.append
+        )
         if wants:
             self._backup.send(mine)
-            self._protection = Protection(self._settings.state_pieces_max, now)
+            room = self._settings.state_pieces_max
+            self._protection = Protection(room, self._backup.send, now)
             self._events.append(StateWanted(link, theirs.node))
             return
         self.lockstep = Lockstep(self._settings, self.count, self.position, now)
@@ -392,12 +355,11 @@ class PrimaryProtocol:
         self._tell_released()
 
     def _receive_from_backup(self, backup: Backup, data: bytes, now: Nanoseconds) -> None:
-        # Any byte will do: on a slow link a message can take longer than silence may last.
-        backup.pulse.heard(now)
-        backup.decoder.feed(data)
         try:
-            while self._backup is backup and (message := backup.decoder.next_message()) is not None:
+            for message in backup.hear(data, now):
                 self._take(message, now)
+                if self._backup is not backup:
+                    return
         except ProtocolError as error:
             self._lose_backup(LossCause.BROKE_PROTOCOL, str(error))
 

@@ -5,7 +5,7 @@ how many may be on their way, and what goes along that no machine knows of: the
 output that was made and that nobody is known to have seen.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.messages import (
@@ -14,6 +14,8 @@ from ftvm.replication.messages import (
     Complete,
     Handover,
     Kept,
+    Message,
+    State,
     Taken,
 )
 from ftvm.replication.streams import InputStream, OutputStream
@@ -23,9 +25,10 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 class Protection:
     """The primary's side: pieces sent and taken, up to the backup's word that it is complete."""
 
-    def __init__(self, pieces_max: int, now: Nanoseconds) -> None:
+    def __init__(self, pieces_max: int, send: Callable[[Message], None], now: Nanoseconds) -> None:
         """Begin with nothing sent; at most `pieces_max` are on their way at any time."""
         self._pieces_max = pieces_max
+        self._send = send
         self._sent = self._taken = 0
         self._progress_at = now
         self._handover: Handover | None = None
@@ -41,9 +44,10 @@ class Protection:
         """How many pieces may be sent now."""
         return 0 if self.handed_over else max(self._pieces_max - (self._sent - self._taken), 0)
 
-    def send(self, pieces: int, now: Nanoseconds) -> None:
-        """Note that pieces were sent."""
-        self._sent += pieces
+    def send(self, piece: bytes, now: Nanoseconds) -> None:
+        """Send the next piece."""
+        self._send(State(piece))
+        self._sent += 1
         self._progress_at = now
 
     def take(self, taken: Taken, now: Nanoseconds) -> None:
@@ -67,11 +71,11 @@ class Protection:
         if complete.digest != self._digest:
             raise ProtocolError(f"complete at {complete.count} with another digest than ours")
 
-    def stalls_at(self, patience_ns: Nanoseconds) -> Nanoseconds | None:
-        """When a backup that does not move counts as lost."""
+    def asked_at(self) -> Nanoseconds | None:
+        """Since when a backup that has something to do has not moved; None if it has nothing."""
         if self._sent == self._taken and not self.handed_over:
             return None
-        return Nanoseconds(self._progress_at + patience_ns)
+        return self._progress_at
 
 
 def kept_outputs(outputs: Mapping[Channel, OutputStream]) -> Iterator[Kept]:

@@ -7,12 +7,11 @@ far as it allows; all on one thread. While the guest runs, a readable socket end
 the run within a few slices.
 """
 
-from collections import deque
 from collections.abc import Callable
 
-from ftvm.errors import DivergenceError, StateError
+from ftvm.errors import StateError
 from ftvm.machine.cpu import FOREVER
-from ftvm.machine.machine import CONSOLE, Machine, MachineConfig
+from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.replication.arbitration import Unreachable
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
@@ -37,14 +36,13 @@ from ftvm.replication.events import (
     StateWanted,
 )
 from ftvm.replication.framing import Kind
-from ftvm.replication.messages import Channel, Reason
+from ftvm.replication.messages import Reason
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.boot_files import configured_files
 from ftvm.runtime.clock import now_ns
-from ftvm.runtime.ends import pack_end
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.evidence import leave_evidence
 from ftvm.runtime.guest import Guest, boot, restore
@@ -58,13 +56,10 @@ from ftvm.runtime.status import HostStatus
 from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
+from ftvm.runtime.succession import Succession
 from ftvm.runtime.transport import Closed, Received, Transport
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
-
-MARK_INTERVAL_NS = Nanoseconds(2_000_000)
-"""The primary tells the backup where it is at least so often while it runs."""
-
-CONSOLE_CHANNEL = Channel(CONSOLE)
+from ftvm.runtime.turns import CONSOLE_CHANNEL, LiveTurns, ReplayTurns
+from ftvm.units import LogPosition, Nanoseconds
 
 
 class Node:
@@ -97,6 +92,7 @@ class Node:
         self._status = StatusKeeper(config.name, config.image_name, config.solo)
         self._protocol: PrimaryProtocol | BackupProtocol
         self._held_guest: Guest | None = None
+        self._turns: LiveTurns | ReplayTurns | None = None
         self._protector: Protector | None = None
         self._recruit = Recruit()
         if files is None:
@@ -109,26 +105,25 @@ class Node:
             else:
                 self._protocol = BackupProtocol(identity, self._settings)
                 booted.replay()
-            self._hold(booted, 0)
-        self._inputs: deque[InputArrived] = deque()
-        self._log = bytearray()
-        self._fed = 0
-        self._lost_ns = self._drained_ns = Nanoseconds(0)
-        self._held_max = 0
-        self._rests_until = Nanoseconds(0)
-        self._ended_told = False
+            self._hold(booted)
+        self._succession = Succession()
         self._has_console = config.hosted
         self._leaving: str | None = None
-        self._live_generation = 0
         self._over: control.Over | None = None
         self.parting: Reason | None = None
         """Why it ended in good order, once it has."""
 
-    def _hold(self, machine: Machine, output_bytes: int) -> None:
-        self._held_guest = Guest(machine, self._transport.descriptor, output_bytes)
-        self._held_guest.arm(self._crash)
-        identity = self._protocol.identity
-        self._observers.recorder = prepare(self.config, identity, self._held_guest)
+    def _hold(self, machine: Machine, output_bytes: int = 0, fed: int = 0) -> None:
+        self._held_guest = guest = Guest(machine, self._transport.descriptor, output_bytes)
+        guest.arm(self._crash)
+        self._observers.recorder = prepare(self.config, self._protocol.identity, guest)
+        if isinstance(self._protocol, BackupProtocol):
+            self._turns = ReplayTurns(guest, self._protocol, LogPosition(fed))
+        else:
+            self._turns = self._live_turns(guest, self._protocol)
+
+    def _live_turns(self, guest: Guest, protocol: PrimaryProtocol) -> LiveTurns:
+        return LiveTurns(guest, protocol, self._observers)
 
     @property
     def _guest(self) -> Guest:
@@ -218,84 +213,21 @@ class Node:
         return None if self._held_guest is None else self._held_guest.crash_deadline()
 
     def _guest_moment(self) -> Nanoseconds | None:
-        if isinstance(self._protocol, BackupProtocol):
-            return Nanoseconds(0) if self._protocol.runnable else None
-        if not (self._protocol.runnable and self._has_console):
+        turns = self._turns
+        if turns is None or (isinstance(turns, LiveTurns) and not self._has_console):
             return None  # without a console to tell, a guest's end would be lost
-        wake_at = self._guest.wake_at()
-        if self._inputs and self._guest.wants_input:
-            wake_at = Nanoseconds(0)
-        if wake_at is None:
-            return None
-        turn_at = Nanoseconds(0) if self._protector is None else self._protector.turn_at
-        return max(wake_at, turn_at, self._rests_until)
+        moment = turns.moment()
+        if moment is None or self._protector is None:
+            return moment
+        return max(moment, self._protector.turn_at)
 
     # --- the guest ---
 
     def _run_guest(self) -> None:
-        if isinstance(self._protocol, BackupProtocol):
-            self._replay(self._protocol)
-        else:
-            self._live(self._protocol)
-
-    def _live(self, protocol: PrimaryProtocol) -> None:
-        guest, now = self._guest, now_ns()
-        while self._inputs and guest.wants_input:
-            self._give_input(protocol, self._inputs.popleft())
-        limit = protocol.run_limit
-        turn = FOREVER if self._protector is None else self._protector.begin_turn()
-        deadline = Nanoseconds(now + MARK_INTERVAL_NS)
-        outputs = guest.run(turn if limit is None else min(limit, turn), deadline)
-        begun, now = now, now_ns()
-        if guest.end is None:
-            guest.checkpoint_if_due(now)
-        protocol.log_produced(guest.take_log())
-        guest.recorder.settle()
-        for output in outputs:
-            behind = InstructionCount(output.count + 1)
-            protocol.output_made(Channel(output.channel), behind, output.data)
-        if outputs:
-            self._observers.made(guest.output_bytes, now)
-        count = guest.machine.count
-        if guest.end is None:
-            protocol.executed(count, now)
-            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
-        elif not self._ended_told:
-            self._ended_told = True
-            protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
-        self._held_max = max(self._held_max, protocol.held_bytes)
-
-    def _give_input(self, protocol: PrimaryProtocol, arrived: InputArrived) -> None:
-        self._guest.input(arrived.data)
-        protocol.log_produced(self._guest.take_log())
-        end = StreamOffset(arrived.offset + len(arrived.data))
-        protocol.input_consumed(arrived.channel, end, self._guest.machine.count)
-        self._observers.taken(arrived, self._guest.machine.count, protocol.position)
-
-    def _replay(self, protocol: BackupProtocol) -> None:
-        guest = self._guest
-        cpu = guest.machine.cpu
-        if self._log:
-            taken = guest.feed_log(bytes(self._log))
-            del self._log[:taken]
-            self._fed += taken
-        if not self._log:
-            cpu.set_mark(protocol.run_limit)
-        consumed = guest.machine.input_bytes
-        try:
-            outputs = guest.run(FOREVER, Nanoseconds(now_ns() + 10 * MARK_INTERVAL_NS))
-        except DivergenceError as error:
-            protocol.diverged(guest.machine.count, str(error))
-            return
-        for output in outputs:
-            behind = InstructionCount(output.count + 1)
-            protocol.output_made(Channel(output.channel), behind, output.data)
-        count = guest.machine.count
-        if guest.machine.input_bytes != consumed:
-            protocol.input_consumed(CONSOLE_CHANNEL, StreamOffset(guest.machine.input_bytes), count)
-        if guest.end is not None:
-            protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
-        protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
+        if isinstance(self._turns, ReplayTurns):
+            self._turns.run()
+        elif self._turns is not None:
+            self._turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
 
     # --- the guest's state, for a new backup ---
 
@@ -342,8 +274,7 @@ class Node:
         except StateError as error:
             protocol.diverged(given.count, str(error))
             return
-        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL])
-        self._fed = given.position
+        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], given.position)
         protocol.state_complete(machine.state_digest())
 
     # --- what the protocol asks for ---
@@ -360,14 +291,14 @@ class Node:
                 self._transport.send(link, event.data)
             case Close(link, _):
                 self._transport.close(link)
-            case FeedLog(_, data):
-                self._log += data
+            case FeedLog(_, data) if isinstance(self._turns, ReplayTurns):
+                self._turns.take_log(data)
             case ConsoleAttached(_, node):
                 self._has_console, self._status.console = True, node
-            case InputArrived():
-                self._take_input(event)
+            case InputArrived() if isinstance(self._turns, LiveTurns):
+                self._turns.take_input(event)
             case AskStore(expected, owner):
-                self._drained_ns = now_ns()
+                self._succession.asks()
                 store = self._store_url.open(self._protocol.console.run)
                 self._store_asker.ask(store, expected, owner)
             case GenerationWon():
@@ -386,22 +317,14 @@ class Node:
             case PeerJoined(_, node, generation):
                 self._status.joined(node)
                 self._joined(generation)
-            case PeerLost(cause, detail, count):
-                self._lost_ns = now_ns()
+            case PeerLost():
                 self._status.lost(event)
-                self._tell(control.PeerGone(cause.value, detail, count, self._lost_ns))
+                self._tell(self._succession.lost(event))
             case Halt(cause, detail):
                 self._over = control.Over(cause.value, detail)
             case Ended(reason, _):
                 self.parting = reason
                 self._over = control.Over("", "")
-
-    def _take_input(self, arrived: InputArrived) -> None:
-        piece = 4096
-        for start in range(0, len(arrived.data), piece):
-            data = arrived.data[start : start + piece]
-            offset = StreamOffset(arrived.offset + start)
-            self._inputs.append(InputArrived(arrived.channel, offset, data))
 
     def _store_answered(self) -> None:
         outcome = self._store_asker.answer()
@@ -415,37 +338,16 @@ class Node:
         assert isinstance(protocol, PrimaryProtocol)
         if protocol.state is PrimaryState.AWAITING and (self.config.solo or self.config.hosted):
             protocol.run_alone()
-        if self._lost_ns and won.generation != self._live_generation:
-            self._tell(
-                control.WentAlone(
-                    won.generation, self._guest.machine.count, self._lost_ns, now_ns()
-                )
-            )
+        if (alone := self._succession.won(won, protocol.count)) is not None:
+            self._tell(alone)
 
     def _go_live(self, event: GoLive) -> None:
         assert isinstance(self._protocol, BackupProtocol)
-        won_ns = now_ns()
-        cpu = self._guest.machine.cpu
-        entries = cpu.log_entries
-        held_bytes = self._protocol.unconfirmed_bytes
-        self._guest.go_live()
-        self._live_generation = event.generation
+        live = self._succession.go_live(event, self._guest, self._protocol.unconfirmed_bytes)
         self._protocol = self._protocol.promote()
+        self._turns = self._live_turns(self._guest, self._protocol)
         self._guest.arm(self._observers.arm("primary"))
-        self._tell(
-            control.WentLive(
-                generation=event.generation,
-                count=event.count,
-                log_bytes=event.position,
-                log_entries=entries,
-                digests=self._guest.machine.links,
-                held_bytes=held_bytes,
-                lost_ns=self._lost_ns,
-                drained_ns=self._drained_ns,
-                won_ns=won_ns,
-                live_ns=now_ns(),
-            )
-        )
+        self._tell(live)
 
     # --- whoever started it ---
 
@@ -487,12 +389,13 @@ class Node:
         return True
 
     def _totals(self) -> control.Totals:
-        machine = self._guest.machine
+        machine, turns = self._guest.machine, self._turns
+        held_max = turns.held_bytes_max if isinstance(turns, LiveTurns) else 0
         return control.Totals(
             count=machine.count,
             log_bytes=self._protocol.position,
             log_entries=machine.cpu.log_entries,
-            held_bytes_max=self._held_max,
+            held_bytes_max=held_max,
             flow=flow_of(self._protocol.flow.totals),
             digests=machine.links,
             digest=machine.state_digest().hex(),

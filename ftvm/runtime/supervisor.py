@@ -10,7 +10,6 @@ goes, gets output by the callback, and asks `finished` and `report`.
 """
 
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -28,21 +27,14 @@ from ftvm.replication.events import (
 from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.chronicle import Chronicle
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
-from ftvm.runtime.ends import unpack_end
 from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.names import replica_name
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.report import (
-    BackupLoss,
-    Death,
-    Failover,
-    FailoverTimes,
-    LogTotals,
-    Protection,
-    ProtectionFailure,
     RunReport,
 )
 from ftvm.runtime.run_directory import make_run_directory
@@ -73,37 +65,20 @@ class Supervisor:
         self.transport = Transport(security.from_key(self._key))
         self._dialer = Dialer(self.transport, ())
         self._directory = make_run_directory()
-        self._start_ns = now_ns()
         self.replicas: list[Replica] = []
+        self._chronicle = Chronicle(spec, self.replicas)
         self.generation = 0
         self.output_at_ns = Nanoseconds(0)
         """When the guest last said something."""
-        self.changes = 0
-        """Grows whenever `report` has a death, failover, loss or other trouble more."""
-        self._output_bytes = self._input_bytes = 0
-        self._exit: GuestExited | None = None
-        self._stopped = False
         self._parting_ns = 0
         self._joined = False
         self._paired: set[str] = set()
         """Those of the present pair who have said that they are one."""
-        self._gone: dict[str, control.PeerGone] = {}
-        self._live: list[tuple[control.WentLive, str, str]] = []
-        """With the name of who did, and why it lost its primary."""
-        self._attached_ns: dict[int, int] = {}
-        self._backup_losses: list[BackupLoss] = []
-        self._protections: list[Protection] = []
-        self._protection_failures: list[ProtectionFailure] = []
-        self._backup_of: dict[str, str] = {}
-        """The newest backup of each primary, by their names."""
         self._alone: Replica | None = None
         """The primary that has no backup, if the guest runs alone."""
         self._recruit: Replica | None = None
         """The new backup that is on its way."""
         self._recruits_failed = 0
-        self._deaths: list[Death] = []
-        self._divergences: list[str] = []
-        self._contradictions: list[str] = []
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""
         self.evidence: deque[str] = deque()
@@ -127,7 +102,7 @@ class Supervisor:
         primary = self._start_replica("primary", None)
         if not self._spec.solo:
             backup = self._start_replica("backup", primary)
-            self._backup_of[primary.name] = backup.name
+            self._chronicle.began_with(primary.name, backup.name)
 
     def _start_replica(self, role: str, primary: Replica | None) -> Replica:
         spec = self._spec
@@ -169,7 +144,7 @@ class Supervisor:
     def _crashes_of(self, is_first: bool) -> tuple[str, ...]:
         """The crash points of the next replica, in each role that it may come to have."""
         backups = len(self.replicas) - 1
-        primaries = 0 if is_first else len(self._live) + 1
+        primaries = 0 if is_first else self._chronicle.times_live + 1
         points = [("primary", primaries)] + ([] if is_first else [("backup", backups)])
         crashes = []
         for role, index in points:
@@ -182,7 +157,7 @@ class Supervisor:
         primary = self._alone
         if primary is None or not primary.alive or self._recruit is not None:
             return
-        if self._exit or self._stopped or self._recruits_failed > _RECRUITS_MAX:
+        if self._chronicle.ended or self._recruits_failed > _RECRUITS_MAX:
             return
         self._recruit = self._start_replica("recruit", primary)
 
@@ -213,7 +188,7 @@ class Supervisor:
             self.protect()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
-            raise lost(self._why_lost())
+            raise lost(self._chronicle.why_lost())
         if self._parting_ns and now_ns() > self._parting_ns:
             for replica in self.replicas:
                 if replica.alive:
@@ -240,8 +215,12 @@ class Supervisor:
     @property
     def finished(self) -> bool:
         """Whether the guest has ended, or was stopped, and all replicas are gone."""
-        ended = self._exit is not None or self._stopped
-        return ended and not any(replica.alive for replica in self.replicas)
+        return self._chronicle.ended and not any(replica.alive for replica in self.replicas)
+
+    @property
+    def changes(self) -> int:
+        """Grows whenever `report` has a death, failover, loss or other trouble more."""
+        return self._chronicle.changes
 
     def room(self) -> int:
         """How many bytes `write` takes now."""
@@ -249,7 +228,7 @@ class Supervisor:
 
     def write(self, data: bytes) -> None:
         """Type `data` on the guest's console."""
-        self._input_bytes += len(data)
+        self._chronicle.input_bytes += len(data)
         self._endpoint.write(data)
         self._act()
 
@@ -260,7 +239,7 @@ class Supervisor:
 
     def stop(self, detail: str) -> None:
         """End the run from outside."""
-        self._stopped = True
+        self._chronicle.stopped = True
         self._part()
         for replica in self.replicas:
             if replica.alive:
@@ -294,19 +273,17 @@ class Supervisor:
                     self.transport.close(link)
                     self._dialer.closed(link, why)
                 case OutputAccepted(_, _, _, data):
-                    self._output_bytes += len(data)
+                    self._chronicle.output_bytes += len(data)
                     self.output_at_ns = now_ns()
                     self._output(data)
                 case Attached(_, _, generation):
                     self.generation = generation
-                    self._attached_ns.setdefault(generation, now_ns())
-                    self.changes += 1
+                    self._chronicle.attached(generation)
                 case GuestExited():
-                    self._exit = event
+                    self._chronicle.exit = event
                     self._part()
                 case Contradiction(kind, detail):
-                    self._contradictions.append(f"{kind.value}: {detail}")
-                    self.changes += 1
+                    self._chronicle.contradicted(f"{kind.value}: {detail}")
 
     def _hear(self, replica: Replica) -> None:
         told = replica.hear()
@@ -317,34 +294,20 @@ class Supervisor:
             self._take(replica, message)
 
     def _take(self, replica: Replica, told: control.Told) -> None:
+        self._chronicle.told(replica, told)
         match told:
             case control.Ready():
                 self._dialer.add(Address(LOOPBACK, replica.port))
-            case control.PeerGone():
-                self._gone[replica.name] = told
             case control.WentLive():
                 replica.role = "primary"
                 self._alone = replica
                 self._paired.clear()
-                self._live.append((told, replica.name, self._gone[replica.name].cause))
                 for old in self.replicas:  # whose right is gone for good, if it still runs
                     if old.name == replica.follows:
                         self._dialer.remove(Address(LOOPBACK, old.port))
-            case control.WentAlone(generation, count, lost_ns, won_ns):
-                gone = self._gone[replica.name]
+            case control.WentAlone():
                 self._alone = replica
                 self._paired.clear()
-                self._backup_losses.append(
-                    BackupLoss(
-                        generation=generation,
-                        backup=self._backup_of.get(replica.name, ""),
-                        cause=gone.cause,
-                        detail=gone.detail,
-                        instruction=count,
-                        arbitrate_ns=won_ns - lost_ns,
-                    )
-                )
-                self.changes += 1
             case control.Waits(why):
                 self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):
@@ -355,24 +318,12 @@ class Supervisor:
                 replica.totals = told
             case control.Over():
                 replica.over = told
-                if told.cause == "diverged":
-                    self._divergences.append(told.detail)
-                    self.changes += 1
             case control.Paired():
                 self._joined = True
                 self._paired.add(replica.name)
                 if replica is self._alone:
                     self._alone = self._recruit = None
                     self._recruits_failed = 0
-            case control.Protected():
-                self._backup_of[replica.name] = told.node
-                self._protections.append(told.report())
-                self.changes += 1
-            case control.Unprotected(node, cause, detail):
-                self._protection_failures.append(
-                    ProtectionFailure(backup=node, cause=cause, detail=detail)
-                )
-                self.changes += 1
 
     def _buried(self, replica: Replica) -> None:
         self.transport.unwatch(replica.stdout)
@@ -388,111 +339,10 @@ class Supervisor:
                 self.refusals.append(
                     f"{self._recruits_failed} new backups in a row failed: the guest stays alone"
                 )
-        if status != "exit status 0":
-            self._deaths.append(
-                Death(
-                    node=replica.name,
-                    role=replica.role,
-                    pid=replica.pid,
-                    status=status,
-                    after_ns=replica.dead_ns - self._start_ns,
-                    crash=replica.crash_of(status),
-                )
-            )
-            self.changes += 1
-        if not self._joined and not self._spec.solo and self._exit is None and not self._stopped:
-            raise HostError(f"the pair did not come about: {self._why_lost()}")
-
-    def _why_lost(self) -> str:
-        reasons = [
-            f"{replica.role} {replica.name}: {replica.over.detail or replica.over.cause}"
-            for replica in self.replicas
-            if replica.over is not None and replica.over.cause and not replica.was_recruit
-        ]
-        needless = {r.name for r in self.replicas if r.was_recruit and r.over is not None}
-        deaths = [
-            f"{death.role} {death.node} {death.status}"
-            for death in self._deaths
-            if death.node not in needless
-        ]
-        return "; ".join(reasons or deaths) or "the replicas are gone"
-
-    # --- the report ---
+        self._chronicle.buried(replica, status)
+        if not self._joined and not self._spec.solo and not self._chronicle.ended:
+            raise HostError(f"the pair did not come about: {self._chronicle.why_lost()}")
 
     def report(self) -> RunReport:
         """What the run came to; of a lost guest, too."""
-        told = [r for r in self.replicas if r.totals is not None]
-        # A replica that was fenced off or found different has nothing to say of the end.
-        right = [r for r in told if r.over is not None and not r.over.cause] or told
-        totals = [r.totals for r in right if r.totals is not None]
-        last = max(totals, key=lambda t: t.count, default=None)
-        end, status = "lost", LostGuestError.exit_status
-        if self._exit is not None:
-            kind, status = unpack_end(self._exit.status)
-            end = kind.label
-        elif self._stopped:
-            end, status = "stopped", 0
-        digests = {t.digest for t in totals}
-        return RunReport(
-            image=str(self._spec.image_path),
-            memory_bytes=self._spec.memory_bytes,
-            append=self._spec.append,
-            protected=not self._spec.solo,
-            end=end,
-            exit_status=status,
-            instructions=self._exit.count if self._exit else (last.count if last else 0),
-            digest=self._exit.digest.hex() if self._exit else (last.digest if last else ""),
-            replicas_equal=len(digests) == 1 if len(totals) > 1 and self._exit else None,
-            output_bytes=self._output_bytes,
-            input_bytes=self._input_bytes,
-            held_bytes_max=max((t.held_bytes_max for t in totals), default=0),
-            log=LogTotals(
-                entries=max((t.log_entries for t in totals), default=0),
-                bytes=max((t.log_bytes for t in totals), default=0),
-                digests=max((t.digests for t in totals), default=0),
-            ),
-            flow=next((r.totals.flow for r in right if r.totals and r.role == "primary"), None),
-            failovers=self._failovers(),
-            backup_losses=self._backup_losses,
-            protections=self._protections,
-            protection_failures=self._protection_failures,
-            deaths=self._deaths,
-            divergences=self._divergences,
-            contradictions=self._contradictions,
-            wall_ns=time.monotonic_ns() - self._start_ns,
-        )
-
-    def _died_ns(self, death: Death) -> int:
-        """When a replica died: when we killed it, or else saw it dead."""
-        killed_ns = next(r.killed_ns for r in self.replicas if r.name == death.node)
-        return killed_ns or death.after_ns + self._start_ns
-
-    def _failovers(self) -> list[Failover]:
-        failovers = []
-        for live, name, cause in self._live:
-            follows = next(r.follows for r in self.replicas if r.name == name)
-            dead = [d for d in self._deaths if d.node == follows]
-            died_ns = min([live.lost_ns, *(self._died_ns(death) for death in dead)])
-            attached_ns = max(self._attached_ns.get(live.generation, live.live_ns), live.live_ns)
-            failovers.append(
-                Failover(
-                    generation=live.generation,
-                    cause=cause,
-                    died=dead[-1].node if dead else "",
-                    survivor=name,
-                    instruction=live.count,
-                    log_entries=live.log_entries,
-                    log_bytes=live.log_bytes,
-                    digests=live.digests,
-                    held_bytes=live.held_bytes,
-                    time=FailoverTimes(
-                        detect_ns=live.lost_ns - died_ns,
-                        drain_ns=live.drained_ns - live.lost_ns,
-                        arbitrate_ns=live.won_ns - live.drained_ns,
-                        go_live_ns=live.live_ns - live.won_ns,
-                        attach_ns=attached_ns - live.live_ns,
-                        total_ns=attached_ns - died_ns,
-                    ),
-                )
-            )
-        return failovers
+        return self._chronicle.report()

@@ -1,0 +1,139 @@
+"""A node's guest and its turns: what goes in, how far it may run, what the protocol is told of it.
+
+A primary's guest lives: it takes input and the host's time, and its log is the
+protocol's. A backup's replays what the protocol gives it. A node that goes live
+changes from the one to the other with the same guest.
+"""
+
+from collections import deque
+
+from ftvm.errors import DivergenceError
+from ftvm.machine.cpu import FOREVER
+from ftvm.machine.machine import CONSOLE
+from ftvm.replication.backup import BackupProtocol
+from ftvm.replication.events import InputArrived
+from ftvm.replication.messages import Channel
+from ftvm.replication.primary import PrimaryProtocol
+from ftvm.runtime.clock import now_ns
+from ftvm.runtime.ends import pack_end
+from ftvm.runtime.guest import INPUT_PIECE_BYTES, Guest
+from ftvm.runtime.observers import Observers
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+
+MARK_INTERVAL_NS = Nanoseconds(2_000_000)
+"""The primary tells the backup where it is at least so often while it runs."""
+REPLAY_TURN_NS = Nanoseconds(20_000_000)
+"""A backup listens at least so often while it runs; what comes ends its turn before that."""
+
+CONSOLE_CHANNEL = Channel(CONSOLE)
+
+
+class LiveTurns:
+    """Of a primary's guest."""
+
+    def __init__(self, guest: Guest, protocol: PrimaryProtocol, observers: Observers) -> None:
+        self._guest = guest
+        self._protocol = protocol
+        self._observers = observers
+        self._inputs: deque[InputArrived] = deque()
+        self._rests_until = Nanoseconds(0)
+        self._ended_told = False
+        self.held_bytes_max = 0
+        """Most output that waited for the backup at once."""
+
+    def take_input(self, arrived: InputArrived) -> None:
+        """Keep input until the guest wants it."""
+        for start in range(0, len(arrived.data), INPUT_PIECE_BYTES):
+            data = arrived.data[start : start + INPUT_PIECE_BYTES]
+            offset = StreamOffset(arrived.offset + start)
+            self._inputs.append(InputArrived(arrived.channel, offset, data))
+
+    def moment(self) -> Nanoseconds | None:
+        """When the guest has its next turn; None if nothing is known that it would do."""
+        if not self._protocol.runnable:
+            return None
+        wake_at = self._guest.wake_at()
+        if self._inputs and self._guest.wants_input:
+            wake_at = Nanoseconds(0)
+        return None if wake_at is None else max(wake_at, self._rests_until)
+
+    def run(self, until: InstructionCount = FOREVER) -> None:
+        """Let it run for a slice, to `until` at most, and hand in what it did."""
+        guest, protocol, now = self._guest, self._protocol, now_ns()
+        while self._inputs and guest.wants_input:
+            self._give_input(self._inputs.popleft())
+        limit = protocol.run_limit
+        deadline = Nanoseconds(now + MARK_INTERVAL_NS)
+        outputs = guest.run(until if limit is None else min(limit, until), deadline)
+        begun, now = now, now_ns()
+        if guest.end is None:
+            guest.checkpoint_if_due(now)
+        protocol.log_produced(guest.take_log())
+        guest.recorder.settle()
+        for output in outputs:
+            protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+        if outputs:
+            self._observers.made(guest.output_bytes, now)
+        count = guest.machine.count
+        if guest.end is None:
+            protocol.executed(count, now)
+            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
+        elif not self._ended_told:
+            self._ended_told = True
+            protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
+        self.held_bytes_max = max(self.held_bytes_max, protocol.held_bytes)
+
+    def _give_input(self, arrived: InputArrived) -> None:
+        protocol, machine = self._protocol, self._guest.machine
+        self._guest.input(arrived.data)
+        protocol.log_produced(self._guest.take_log())
+        end = StreamOffset(arrived.offset + len(arrived.data))
+        protocol.input_consumed(arrived.channel, end, machine.count)
+        self._observers.taken(arrived, machine.count, protocol.position)
+
+
+class ReplayTurns:
+    """Of a backup's guest, which has all log before `fed` already."""
+
+    def __init__(self, guest: Guest, protocol: BackupProtocol, fed: LogPosition) -> None:
+        self._guest = guest
+        self._protocol = protocol
+        self._fed: int = fed
+        self._log = bytearray()
+
+    def take_log(self, data: bytes) -> None:
+        """Keep log for the guest's next turn."""
+        self._log += data
+
+    def moment(self) -> Nanoseconds | None:
+        """When the guest has its next turn; None while there is no log for it."""
+        return Nanoseconds(0) if self._protocol.runnable else None
+
+    def run(self) -> None:
+        """Let it run for a slice, to the newest mark at most, and hand in what it did."""
+        guest, protocol = self._guest, self._protocol
+        cpu = guest.machine.cpu
+        if self._log:
+            taken = guest.feed_log(bytes(self._log))
+            del self._log[:taken]
+            self._fed += taken
+        if not self._log:
+            cpu.set_mark(protocol.run_limit)
+        consumed = guest.machine.input_bytes
+        try:
+            outputs = guest.run(FOREVER, Nanoseconds(now_ns() + REPLAY_TURN_NS))
+        except DivergenceError as error:
+            protocol.diverged(guest.machine.count, str(error))
+            return
+        for output in outputs:
+            protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
+        count = guest.machine.count
+        if guest.machine.input_bytes != consumed:
+            protocol.input_consumed(CONSOLE_CHANNEL, StreamOffset(guest.machine.input_bytes), count)
+        if guest.end is not None:
+            protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
+        protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
+
+
+def _behind(count: int) -> InstructionCount:
+    return InstructionCount(count + 1)
