@@ -25,4 +25,7 @@ StreamOffset = NewType("StreamOffset", int)
 Generation = NewType("Generation", int)
 """Number of times that the right to run alone has been won; the boot is 1."""
 
+Sector = NewType("Sector", int)
+"""Number of a 512-byte sector on a disk; the first is 0."""
+
 PAGE_BYTES = 4096

@@ -34,7 +34,7 @@ typedef enum CoreMode {
     CORE_REPLAY  /* from the log */
 } CoreMode;
 
-/* Kinds of log entries. The first three are results, the others events. */
+/* Kinds of log entries: results, and events from INTERRUPT to DIGEST. */
 typedef enum CoreKind {
     CORE_TSC = 1,
     CORE_RANDOM = 2,
@@ -42,11 +42,12 @@ typedef enum CoreKind {
     CORE_INTERRUPT = 4,
     CORE_TIMER = 5,
     CORE_INPUT = 6,
-    CORE_DIGEST = 7
+    CORE_DIGEST = 7,
+    CORE_FAILURE = 8 /* a result: a device could not read what it is based on */
 } CoreKind;
 
-/* A decoded entry: value is the result, the vector, the guest time in ns or
- * the channel; payload lies `payload_offset` bytes into the bytes decoded. */
+/* A decoded entry: value is the result, the vector, the guest time in ns,
+ * the channel or what has failed; payload lies `payload_offset` bytes into the bytes decoded. */
 typedef struct CoreEvent {
     CoreKind kind;
     uint64_t count;
@@ -94,6 +95,17 @@ typedef struct CoreCallbacks {
     void (*memory_write)(void *handle, uint32_t address, uint32_t size, uint32_t value);
 } CoreCallbacks;
 
+/* A block of data that goes through one port. Accesses of two and four bytes
+ * move it without the device, all but the one that would end it: that, and every
+ * one while it is closed, the device answers. */
+enum { CORE_PORT_BLOCK_BYTES = 8192 };
+typedef enum CorePortUse { CORE_PORT_CLOSED, CORE_PORT_READ, CORE_PORT_WRITE } CorePortUse;
+typedef struct CorePortBuffer {
+    CorePortUse use;
+    uint32_t port, position, length;
+    uint8_t bytes[8192];
+} CorePortBuffer;
+
 /* Life. Errors of core_new() are written to `error`; NULL is returned. */
 Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, char *error,
                size_t error_bytes);
@@ -108,6 +120,7 @@ void core_set_wake(Core *core, int descriptor);
 void core_set_entry_stop(Core *core, uint64_t entries);
 void core_stop_after_port(Core *core);
 void core_reset(Core *core);
+CorePortBuffer *core_port_buffer(Core *core);
 void core_set_a20(Core *core, bool level);
 void core_set_interrupt_line(Core *core, bool level);
 uint64_t core_count(const Core *core);
@@ -119,6 +132,8 @@ void core_set_uncounted(Core *core);
 /* Results and the log. */
 void core_set_mode(Core *core, CoreMode mode);
 uint64_t core_clock(Core *core);
+void core_log_failure(Core *core, uint64_t what);
+bool core_failure_due(Core *core, uint64_t *what);
 uint64_t core_host_ns(Core *core);
 void core_simulate_host(Core *core, uint64_t seed, uint64_t host_ns);
 void core_set_host_ns(Core *core, uint64_t host_ns);

@@ -124,6 +124,7 @@ struct Core {
     uint64_t memory_hash;
     int fill_access;
 
+    CorePortBuffer port_buffer;
     CoreCallbacks callbacks;
     void *handle;
 };
@@ -155,6 +156,7 @@ void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value);
 bool log_room(const Core *core);
 void log_scan(Core *core);
 bool log_take(Core *core, CoreEvent *entry);
+bool log_peek(const Core *core, CoreEvent *entry);
 
 /* results.c */
 uint64_t advance_guest_time(Core *core);

@@ -4,6 +4,8 @@
  */
 #include "core.h"
 
+#include <string.h>
+
 /* The engine forgets to say which flags are not computed yet before it asks for
  * them here, and what they then are depends on where its block began. Otherwise
  * as in its mem_helper.c (Intel SDM vol. 2A, CMPXCHG8B). */
@@ -71,10 +73,25 @@ static void check_port(EngineEnv *env, uint32_t port, uint32_t size, uintptr_t h
     raise_exception_err_ra_x86_64(env, EXCEPTION_GP, 0, host_pc);
 }
 
+/* Whether an access moves a block of data, and does not end it. */
+static inline bool moves_block(const CorePortBuffer *buffer, CorePortUse use, uint32_t port,
+                               uint32_t size) {
+    return buffer->use == use && port == buffer->port && size > 1 &&
+           buffer->length - buffer->position > size;
+}
+
+CorePortBuffer *core_port_buffer(Core *core) { return &core->port_buffer; }
+
 /* The device's answer; what is above `size` bytes of it is dropped. */
 uint64_t do_in(Core *core, uint32_t port, uint32_t size, uintptr_t host_pc) {
     port &= 0xffff;
     check_port(core->env, port, size, host_pc);
+    if (moves_block(&core->port_buffer, CORE_PORT_READ, port, size)) {
+        uint32_t block = 0;
+        memcpy(&block, core->port_buffer.bytes + core->port_buffer.position, size);
+        core->port_buffer.position += size;
+        return block;
+    }
     core->port_host_pc = host_pc;
     uint32_t value = core->callbacks.port_read(core->handle, port, size);
     core->port_host_pc = 0;
@@ -86,6 +103,11 @@ void do_out(Core *core, uint32_t port, uint32_t size, uint32_t value, uintptr_t 
     port &= 0xffff;
     value &= UINT32_MAX >> (32 - 8 * size);
     check_port(core->env, port, size, host_pc);
+    if (moves_block(&core->port_buffer, CORE_PORT_WRITE, port, size)) {
+        memcpy(core->port_buffer.bytes + core->port_buffer.position, &value, size);
+        core->port_buffer.position += size;
+        return;
+    }
     core->port_host_pc = host_pc;
     core->callbacks.port_write(core->handle, port, size, value);
     core->port_host_pc = 0;

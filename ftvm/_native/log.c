@@ -12,6 +12,7 @@
  *     INTERRUPT        one byte, the vector
  *     INPUT            varint channel, varint length, the bytes
  *     DIGEST           sixteen bytes
+ *     FAILURE          varint: what could not be read
  *
  * Varints are unsigned LEB128, at most ten bytes and as short as can be.
  * Counts and times never go backwards, so no sign is needed; a timer interrupt
@@ -73,6 +74,10 @@ static inline bool kind_has_time(CoreKind kind) {
     return kind == CORE_TSC || kind == CORE_CLOCK || kind == CORE_TIMER;
 }
 
+static inline bool kind_is_event(CoreKind kind) {
+    return kind >= CORE_INTERRUPT && kind <= CORE_DIGEST;
+}
+
 static int decode_any(const uint8_t *bytes, size_t length, LogBase *base, CoreEvent *event) {
     uint64_t delta, value = 0, payload = 0;
     size_t at = 1;
@@ -80,7 +85,7 @@ static int decode_any(const uint8_t *bytes, size_t length, LogBase *base, CoreEv
 
     if (length == 0)
         return ENTRY_SHORT;
-    if (bytes[0] < CORE_TSC || bytes[0] > CORE_DIGEST)
+    if (bytes[0] < CORE_TSC || bytes[0] > CORE_FAILURE)
         return ENTRY_BAD;
     event->kind = (CoreKind)bytes[0];
     if ((used = get_varint(bytes + at, length - at, &delta)) <= 0)
@@ -105,6 +110,10 @@ static int decode_any(const uint8_t *bytes, size_t length, LogBase *base, CoreEv
         if (length - at < 1)
             return ENTRY_SHORT;
         value = bytes[at++];
+    } else if (event->kind == CORE_FAILURE) {
+        if ((used = get_varint(bytes + at, length - at, &value)) <= 0)
+            return used;
+        at += (size_t)used;
     } else if (event->kind == CORE_INPUT) {
         if ((used = get_varint(bytes + at, length - at, &value)) <= 0)
             return used;
@@ -161,6 +170,8 @@ static inline __attribute__((always_inline)) size_t encode(uint8_t *into, LogBas
         at += RANDOM_BYTES;
     } else if (event->kind == CORE_INTERRUPT) {
         into[at++] = (uint8_t)event->value;
+    } else if (event->kind == CORE_FAILURE) {
+        at += put_varint(into + at, event->value);
     } else if (event->kind == CORE_INPUT) {
         at += put_varint(into + at, event->value);
         at += put_varint(into + at, event->payload_length);
@@ -189,7 +200,7 @@ static bool encodable(const LogBase *base, const CoreEvent *event) {
     uint32_t payload_max = event->kind == CORE_INPUT ? INPUT_MAX_BYTES : DIGEST_BYTES;
     bool has_payload = event->kind == CORE_INPUT || event->kind == CORE_DIGEST;
 
-    return event->kind >= CORE_TSC && event->kind <= CORE_DIGEST && event->count >= base->count &&
+    return event->kind >= CORE_TSC && event->kind <= CORE_FAILURE && event->count >= base->count &&
            !(kind_has_time(event->kind) && event->value < base->time) &&
            !(event->kind == CORE_RANDOM && event->value > UINT32_MAX) &&
            !(event->kind == CORE_INTERRUPT && event->value > 255) &&
@@ -328,8 +339,16 @@ void log_scan(Core *core) {
             return;
         }
         core->scan += (size_t)used;
-        core->has_next_event = core->next_event.kind > CORE_CLOCK;
+        core->has_next_event = kind_is_event(core->next_event.kind);
     }
+}
+
+/* The oldest entry, without taking it; false if none is whole. */
+bool log_peek(const Core *core, CoreEvent *entry) {
+    LogBase base = core->taken;
+
+    return decode(core->log.bytes + core->log.begin, core->log.end - core->log.begin, &base,
+                  entry) > 0;
 }
 
 /* Takes the oldest entry; false if none is whole. */
@@ -347,7 +366,7 @@ bool log_take(Core *core, CoreEvent *entry) {
         core->scan = 0;
         core->scanned = core->taken;
     }
-    if (entry->kind > CORE_CLOCK)
+    if (kind_is_event(entry->kind))
         core->has_next_event = false;
     core->entries++;
     if (core->entries == core->entry_stop)

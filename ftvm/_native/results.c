@@ -8,8 +8,9 @@
 #include <errno.h>
 #include <sys/random.h>
 
-static const char *const kind_names[] = {"",          "TSC",   "random number", "clock reading",
-                                         "interrupt", "timer", "input",         "digest"};
+static const char *const kind_names[] = {
+    "",      "TSC",   "random number", "clock reading", "interrupt",
+    "timer", "input", "digest",        "read failure"};
 
 /* Guest time now. It never goes backwards, whatever the host's clock does. */
 uint64_t advance_guest_time(Core *core) {
@@ -106,6 +107,25 @@ uint64_t core_tsc(Core *core, uintptr_t host_pc) {
 
 /* Guest time for a device, as a logged result. */
 uint64_t core_clock(Core *core) { return core_result(core, CORE_CLOCK, core->port_host_pc); }
+
+/* From a device's access: what it is based on could not be read. */
+void core_log_failure(Core *core, uint64_t what) {
+    if (core->mode == CORE_RECORD)
+        log_append(core, CORE_FAILURE, core_count_at(core, core->port_host_pc), what);
+}
+
+/* Replaying, from a device's access: whether that happened at this instruction.
+ * If so, it is the next entry: all there is of this count is here before the
+ * instruction runs. */
+bool core_failure_due(Core *core, uint64_t *what) {
+    CoreEvent entry;
+
+    if (core->mode != CORE_REPLAY || core->failed || !log_peek(core, &entry) ||
+        entry.kind != CORE_FAILURE || entry.count != core_count_at(core, core->port_host_pc))
+        return false;
+    *what = entry.value;
+    return log_take(core, &entry);
+}
 
 /* The host's monotonic clock in ns, as core_run() reads its deadline by. */
 uint64_t core_host_ns(Core *core) {

@@ -51,7 +51,7 @@ class Mode(enum.IntEnum):
 
 
 class Kind(enum.IntEnum):
-    """What a log entry is. The first three are results, the others events."""
+    """What a log entry is: TSC, RANDOM, CLOCK and FAILURE are results, the others events."""
 
     TSC = lib.CORE_TSC
     RANDOM = lib.CORE_RANDOM
@@ -60,11 +60,12 @@ class Kind(enum.IntEnum):
     TIMER = lib.CORE_TIMER
     INPUT = lib.CORE_INPUT
     DIGEST = lib.CORE_DIGEST
+    FAILURE = lib.CORE_FAILURE
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A log entry. `value` is the result, vector, guest time or channel."""
+    """A log entry. `value` is the result, vector, guest time, channel, or what has failed."""
 
     kind: Kind
     count: InstructionCount
@@ -240,6 +241,10 @@ class Cpu:
         registers = self.registers
         return bool(registers.halted) and not registers.eflags & INTERRUPT_FLAG
 
+    def open_port_buffer(self, port: int) -> "CpuPortBuffer":
+        """Return the block of data that goes through `port`; there is one for all ports."""
+        return CpuPortBuffer(lib.core_port_buffer(self._core), port)
+
     # --- results and the log ---
 
     def set_mode(self, mode: Mode) -> None:
@@ -249,6 +254,15 @@ class Cpu:
     def clock(self) -> Nanoseconds:
         """Guest time as a logged result, for devices."""
         return Nanoseconds(lib.core_clock(self._core))
+
+    def log_failure(self, what: int) -> None:
+        """From a device's access: what it is based on could not be read."""
+        lib.core_log_failure(self._core, what)
+
+    def failure_due(self) -> int | None:
+        """Replaying, from a device's access: what could not be read at this instruction, if so."""
+        what = ffi.new("uint64_t *")
+        return int(what[0]) if lib.core_failure_due(self._core, what) else None
 
     def guest_ns(self) -> Nanoseconds:
         """Guest time now, not logged: to decide when a timer event is due."""
@@ -419,6 +433,62 @@ class Cpu:
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""
         lib.core_synchronize(self._core)
+
+
+class CpuPortBuffer:
+    """A `devices.port_buffer.PortBuffer` that the core moves."""
+
+    def __init__(self, buffer: Any, port: int) -> None:
+        self._buffer = buffer
+        self._bytes = ffi.buffer(buffer.bytes)
+        buffer.port = port
+
+    def give(self, data: bytes) -> None:
+        """See `PortBuffer`."""
+        self._bytes[: len(data)] = data
+        self._buffer.position, self._buffer.length = 0, len(data)
+        self._buffer.use = lib.CORE_PORT_READ
+
+    def want(self, length: int, data: bytes = b"") -> None:
+        """See `PortBuffer`."""
+        self._bytes[: len(data)] = data
+        self._buffer.position, self._buffer.length = len(data), length
+        self._buffer.use = lib.CORE_PORT_WRITE
+
+    def close(self) -> None:
+        """See `PortBuffer`."""
+        self._buffer.position = self._buffer.length = 0
+        self._buffer.use = lib.CORE_PORT_CLOSED
+
+    @property
+    def left(self) -> int:
+        """See `PortBuffer`."""
+        return int(self._buffer.length - self._buffer.position)
+
+    @property
+    def content(self) -> bytes:
+        """See `PortBuffer`."""
+        position = self._buffer.position
+        if self._buffer.use == lib.CORE_PORT_READ:
+            return self._bytes[position : self._buffer.length]  # type: ignore[no-any-return]
+        return self._bytes[:position]  # type: ignore[no-any-return]
+
+    def read(self, size: int) -> int:
+        """See `PortBuffer`."""
+        data = b""
+        if self._buffer.use == lib.CORE_PORT_READ:
+            position = self._buffer.position
+            data = self._bytes[position : min(position + size, self._buffer.length)]
+            self._buffer.position = position + len(data)
+        return int.from_bytes(data.ljust(size, b"\xff"), "little")
+
+    def write(self, size: int, value: int) -> None:
+        """See `PortBuffer`."""
+        if self._buffer.use == lib.CORE_PORT_WRITE:
+            data = value.to_bytes(size, "little")[: self.left]
+            position = self._buffer.position
+            self._bytes[position : position + len(data)] = data
+            self._buffer.position = position + len(data)
 
 
 REGISTER_BYTES: Final = ffi.sizeof("CoreCpu")

@@ -11,14 +11,18 @@ may be let out, replication decides.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
 
 from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import PortBus, TimedDevice
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
-from ftvm.machine.devices import power_management, system_control
+from ftvm.machine.devices import ata, power_management, system_control
+from ftvm.machine.devices.ata import AtaChannel
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.i8042 import I8042
@@ -28,6 +32,8 @@ from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
+from ftvm.machine.disk import DISKS_MAX, BaseImage, Disk, DiskConfig
+from ftvm.machine.disk_failures import DiskFailures
 from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.plain import encode_plain
 from ftvm.units import InstructionCount, Nanoseconds
@@ -50,7 +56,7 @@ behind its output comes back at once."""
 FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 
 # IRQ lines of an AT-compatible PC.
-PIT_IRQ, KEYBOARD_IRQ, COM1_IRQ, RTC_IRQ, AUXILIARY_IRQ = 0, 1, 4, 8, 12
+PIT_IRQ, KEYBOARD_IRQ, COM1_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 0, 1, 4, 8, 12, 14
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,12 @@ class MachineConfig:
     """What two machines must have in common to be replicas.
 
     ``memory_bytes`` is a multiple of the page size; ``epoch_s`` is the date at
-    guest time 0, in seconds since 1970-01-01 UTC.
+    guest time 0, in seconds since 1970-01-01 UTC; ``disks`` are drives 0 and 1.
     """
 
     memory_bytes: int
     epoch_s: int
+    disks: Annotated[tuple[DiskConfig, ...], msgspec.Meta(max_length=DISKS_MAX)] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ class ChainLink:
 class Machine:
     """A PC made of a configuration; `boot` or `restore` gives it something to run."""
 
-    def __init__(self, config: MachineConfig) -> None:
+    def __init__(self, config: MachineConfig, images: Sequence[BaseImage] = ()) -> None:
+        """Make a machine; `images` are those of the configuration's disks, in their order."""
         self.config = config
         self.bus = PortBus()
         self.cpu = Cpu(
@@ -134,6 +142,15 @@ class Machine:
             DebugExit(exit=self._exit),
         ):
             self.bus.attach(device)
+        self.disks = tuple(
+            Disk(disk, image, DiskFailures(self.cpu, number, lambda: self.mode))
+            for number, (disk, image) in enumerate(zip(config.disks, images, strict=True))
+        )
+        """The drives of the ATA channel, which is there if there are any."""
+        if self.disks:
+            data = self.cpu.open_port_buffer(ata.BASE)
+            channel = AtaChannel(disks=self.disks, irq=line(ATA_IRQ), data=data)
+            self.bus.attach(channel, whole=ata.WHOLE)
         self.mode = Mode.SOLO
         self.exit_value: int | None = None
         """What the guest wrote to port 0xf4; None as long as it did not."""

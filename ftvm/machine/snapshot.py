@@ -2,7 +2,7 @@
 
     offset  bytes
     0       8      magic, "ftvmsnap": not some other file
-    8       4      version, little-endian: 1
+    8       4      version, little-endian: 2
     12      4      length of the body
     16      32     BLAKE2b of the body: not a damaged one
     48             body: a `Snapshot` in MessagePack, deflated
@@ -20,20 +20,31 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ftvm.errors import StateError
+from ftvm.machine.disk import OpenImages, no_images
 from ftvm.machine.machine import Machine
 from ftvm.machine.plain import decode_plain, encode_plain
-from ftvm.machine.state import MachineState, Natural, check_state, describe, resume, spans
+from ftvm.machine.state import (
+    DiskSectors,
+    MachineState,
+    Natural,
+    check_state,
+    describe,
+    resume,
+    sectors_of,
+    spans,
+    write_sectors,
+)
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
 MAGIC = b"ftvmsnap"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<8sII32s")
 _BODY_BYTES_MAX = 1 << 32
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A machine with its memory.
+    """A machine with its memory and what was written to its disks.
 
     ``pages`` are the numbers of the pages that are not all zeros, rising, and
     ``memory`` their contents one after the other.
@@ -42,34 +53,44 @@ class Snapshot:
     machine: MachineState
     pages: tuple[Natural, ...]
     memory: bytes
+    disks: tuple[DiskSectors, ...] = ()
 
 
 def take(machine: Machine) -> bytes:
     """Return the machine's state; the machine goes on as its copies do."""
     machine.cpu.synchronize()
-    return encode(describe(machine), machine.cpu.used_pages(), machine.cpu.memory)
+    disks = tuple(sectors_of(disk) for disk in machine.disks)
+    return encode(describe(machine), machine.cpu.used_pages(), machine.cpu.memory, disks)
 
 
-def encode(state: MachineState, pages: Sequence[int], memory: memoryview) -> bytes:
-    """Return the snapshot of a machine with this state and, but for zeros, these pages."""
+def encode(
+    state: MachineState,
+    pages: Sequence[int],
+    memory: memoryview,
+    disks: tuple[DiskSectors, ...],
+) -> bytes:
+    """Return the snapshot of a machine with this state, these pages but for zeros, these disks."""
     content = b"".join(memory[first:end] for first, end in spans(pages))
-    body = zlib.compress(encode_plain(Snapshot(state, tuple(pages), content)), 1)
+    body = zlib.compress(encode_plain(Snapshot(state, tuple(pages), content, disks)), 1)
     checksum = hashlib.blake2b(body, digest_size=32).digest()
     return _HEADER.pack(MAGIC, VERSION, len(body), checksum) + body
 
 
-def restore(data: bytes) -> Machine:
-    """Make a machine of what `take` returned.
+def restore(data: bytes, open_images: OpenImages = no_images) -> Machine:
+    """Make a machine of what `take` returned, on the images that `open_images` finds.
 
     Raises StateError, saying what is wrong, if the bytes are damaged, of
     another version, or describe no possible machine.
     """
     snapshot = _decode(data)
     _check(snapshot)
-    machine = Machine(snapshot.machine.config)
+    config = snapshot.machine.config
+    machine = Machine(config, open_images(config.disks))
     for index, number in enumerate(snapshot.pages):
         page = snapshot.memory[index * PAGE_BYTES : (index + 1) * PAGE_BYTES]
         machine.cpu.write_memory(GuestPhysical(number * PAGE_BYTES), page)
+    for disk, written in zip(machine.disks, snapshot.disks, strict=True):
+        write_sectors(disk, written, "snapshot")
     resume(machine, snapshot.machine, "snapshot")
     return machine
 
@@ -105,3 +126,6 @@ def _check(snapshot: Snapshot) -> None:
         or any(number >= page_count for number in snapshot.pages)
     ):
         raise StateError("snapshot: pages and memory do not fit each other")
+    disks = len(snapshot.machine.config.disks)
+    if len(snapshot.disks) != disks:
+        raise StateError(f"snapshot: {len(snapshot.disks)} disks of {disks} are here")

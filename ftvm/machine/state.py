@@ -6,6 +6,7 @@ the pages.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -13,9 +14,10 @@ import msgspec
 from ftvm.errors import StateError, UsageError
 from ftvm.machine.boot.memory_map import check_memory_bytes
 from ftvm.machine.cpu import REGISTER_BYTES, Mode
+from ftvm.machine.disk import SECTOR_BYTES, Disk
 from ftvm.machine.machine import DIGEST_BYTES, Machine, MachineConfig
 from ftvm.machine.plain import convert_plain
-from ftvm.units import PAGE_BYTES, InstructionCount, Nanoseconds
+from ftvm.units import PAGE_BYTES, InstructionCount, Nanoseconds, Sector
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
@@ -40,6 +42,32 @@ class MachineState:
     input_bytes: Natural
     exit_value: Annotated[int, msgspec.Meta(ge=0, le=0xFF)] | None
     devices: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DiskSectors:
+    """Sectors that were written: their numbers, rising, and their contents one after the other."""
+
+    sectors: tuple[Natural, ...]
+    content: bytes
+
+
+def sectors_of(disk: Disk) -> DiskSectors:
+    """Return what was written to a disk."""
+    sectors = disk.written
+    return DiskSectors(tuple(sectors), disk.content(sectors))
+
+
+def write_sectors(disk: Disk, written: DiskSectors, what: str) -> None:
+    """Write sectors to a disk; StateError, naming `what`, if they cannot be its."""
+    sectors = written.sectors
+    if (
+        len(written.content) != len(sectors) * SECTOR_BYTES
+        or any(low >= high for low, high in pairwise(sectors))
+        or (sectors and sectors[-1] >= disk.sectors)
+    ):
+        raise StateError(f"{what}: disk sectors and their contents do not fit each other")
+    disk.put([Sector(sector) for sector in sectors], written.content)
 
 
 def describe(machine: Machine) -> MachineState:
@@ -77,7 +105,7 @@ def check_state(state: MachineState, what: str) -> None:
 
 
 def resume(machine: Machine, state: MachineState, what: str) -> None:
-    """Make a machine, new but for its memory, go on from `state`, which was checked.
+    """Make a machine, new but for memory and disks, go on from `state`, which was checked.
 
     Raises StateError, naming `what`, if a device or the CPU cannot; the machine
     is of no use then.

@@ -1,9 +1,9 @@
 """A running machine's state, piece by piece, and a machine from the pieces.
 
 The sender reads memory in rounds while the guest runs on: the first round is
-every page that is not all zeros, each later one the pages written during the
-round before; a page that was written again before its turn waits for the next
-round. Each round begins with a checkpoint, which is in the log like any
+every page that is not all zeros and every sector that was written to a disk, each
+later one what was written during the round before; what was written again before
+its turn waits for the next round. Each round begins with a checkpoint, which is in the log like any
 other, so whatever replays that log empties its TLB there too. When what is
 left is small enough to be sent while the guest stands still, `finish` sends it
 with registers, devices and count. A guest that writes faster than its pages
@@ -14,6 +14,8 @@ A piece is a byte that says what it is, and then:
     H  the machine's configuration, in MessagePack; first, and once
     P  two numbers of four bytes, little-endian: n pages with content, z pages of
        zeros; n + z page numbers of four bytes; n times the content of a page
+    S  two numbers of four bytes, little-endian: the drive, and n sectors; n sector
+       numbers of eight bytes; n times the content of a sector
     E  the rest, an `_End` in MessagePack; last, and once
 
 Pages are not deflated: that is slower than a network is.
@@ -23,9 +25,19 @@ import struct
 from dataclasses import dataclass
 
 from ftvm.errors import StateError
+from ftvm.machine.disk import SECTOR_BYTES, OpenImages, no_images
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.machine.plain import decode_plain, encode_plain
-from ftvm.machine.state import MachineState, check_config, check_state, describe, resume, spans
+from ftvm.machine.state import (
+    DiskSectors,
+    MachineState,
+    check_config,
+    check_state,
+    describe,
+    resume,
+    spans,
+    write_sectors,
+)
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
 PIECE_PAGES = 32
@@ -33,6 +45,9 @@ PIECE_PAGES = 32
 
 REST_PAGES_MAX = 512
 """Pages that may be left for the pause: 2 MiB take a few milliseconds."""
+
+PIECE_SECTORS = 256
+"""Sectors in a piece, as many bytes."""
 
 PUMP_PIECES = 8
 """Pieces to send between two turns of the guest."""
@@ -42,6 +57,7 @@ ALLOWANCE_MIN = 64
 writes two pages, that is less than was sent."""
 
 _SETTLE_PIECES = 64
+_SECTORS_PER_PAGE = PAGE_BYTES // SECTOR_BYTES
 _COUNTS = struct.Struct("<II")
 _ZEROS = bytes(PAGE_BYTES)
 
@@ -66,7 +82,10 @@ class StateSender:
         self._pages = machine.cpu.used_pages()
         self._zeros: list[int] = []
         self._at = 0
-        self._round_pages = len(self._pages)
+        for disk in machine.disks:
+            disk.take_unsent()
+        self._sectors = [disk.written for disk in machine.disks]
+        self._round_pages = self._left_pages
         self._round_count = machine.count
         self._header: bytes | None = b"H" + encode_plain(machine.config)
         self.ready = False
@@ -83,7 +102,7 @@ class StateSender:
             header, self._header = self._header, None
             return header
         while (piece := self._next_of_round()) is None:
-            if self._machine.cpu.unsent_pages <= self._rest_pages_max:
+            if self._unsent_pages() <= self._rest_pages_max:
                 self.ready = True
                 return None
             self._next_round()
@@ -104,11 +123,23 @@ class StateSender:
     def _take_written(self) -> None:
         self._pages, self._zeros = self._machine.cpu.take_unsent()
         self._at = 0
+        self._sectors = [disk.take_unsent() for disk in self._machine.disks]
+
+    def _unsent_pages(self) -> int:
+        """Pages written since this round began; sectors count as so many of them."""
+        sectors = sum(disk.unsent_sectors for disk in self._machine.disks)
+        return self._machine.cpu.unsent_pages + sectors // _SECTORS_PER_PAGE
+
+    @property
+    def _left_pages(self) -> int:
+        """The same of what this round has still to send."""
+        sectors = sum(map(len, self._sectors))
+        return len(self._pages) + len(self._zeros) + sectors // _SECTORS_PER_PAGE
 
     def _next_round(self) -> None:
         self._machine.checkpoint()
         self._take_written()
-        pages = len(self._pages) + len(self._zeros)
+        pages = self._left_pages
         if 4 * pages > 3 * self._round_pages:
             self.allowance = self._slower(pages)
         self._round_pages, self._round_count = pages, self._machine.count
@@ -133,6 +164,14 @@ class StateSender:
         if self._zeros:
             zeros, self._zeros = self._zeros[:PIECE_PAGES], self._zeros[PIECE_PAGES:]
             return self._piece([], zeros)
+        for drive, disk in enumerate(self._machine.disks):
+            while self._sectors[drive]:
+                some = disk.unwritten(self._sectors[drive][:PIECE_SECTORS])
+                del self._sectors[drive][:PIECE_SECTORS]
+                if some:
+                    numbers = struct.pack(f"<{len(some)}Q", *some)
+                    head = b"S" + _COUNTS.pack(drive, len(some))
+                    return b"".join((head, numbers, disk.content(some)))
         return None
 
     def _piece(self, full: list[int], zeros: list[int]) -> bytes:
@@ -150,9 +189,12 @@ class StateReceiver:
     an error there will be none.
     """
 
-    def __init__(self, config: MachineConfig | None = None) -> None:
-        """Begin; with a `config`, refuse every other machine."""
+    def __init__(
+        self, config: MachineConfig | None = None, open_images: OpenImages = no_images
+    ) -> None:
+        """Begin; with a `config`, refuse every other machine. `open_images` finds its images."""
         self._wanted = config
+        self._open_images = open_images
         self._machine: Machine | None = None
         self._pieces = 0
         self._over = False
@@ -182,6 +224,8 @@ class StateReceiver:
             self._machine = self._make(bytes(body))
         elif kind == b"P":
             self._write(self._machine, body)
+        elif kind == b"S":
+            self._write_sectors(self._machine, body)
         elif kind == b"E":
             return self._end(self._machine, bytes(body))
         else:
@@ -193,7 +237,7 @@ class StateReceiver:
         if self._wanted not in (None, config):
             raise StateError("transfer: this machine is configured otherwise")
         check_config(config, "transfer")
-        return Machine(config)
+        return Machine(config, self._open_images(config.disks))
 
     def _write(self, machine: Machine, body: memoryview) -> None:
         if len(body) < _COUNTS.size:
@@ -213,6 +257,18 @@ class StateReceiver:
         self._pieces += 1
         if self._pieces % _SETTLE_PIECES == 0:  # or all is hashed during the sender's pause
             machine.cpu.synchronize()
+
+    def _write_sectors(self, machine: Machine, body: memoryview) -> None:
+        if len(body) < _COUNTS.size:
+            raise StateError("transfer: a piece is cut off")
+        drive, count = _COUNTS.unpack_from(body)
+        content = _COUNTS.size + 8 * count
+        if drive >= len(machine.disks):
+            raise StateError(f"transfer: the machine has no drive {drive}")
+        if not 0 < count <= PIECE_SECTORS or len(body) != content + count * SECTOR_BYTES:
+            raise StateError(f"transfer: {len(body)} bytes for {count} sectors")
+        numbers = struct.unpack_from(f"<{count}Q", body, _COUNTS.size)
+        write_sectors(machine.disks[drive], DiskSectors(numbers, bytes(body[content:])), "transfer")
 
     def _end(self, machine: Machine, body: bytes) -> Machine:
         end = decode_plain(body, _End, "transfer")
