@@ -2,8 +2,8 @@
 
 The machine as it was at the last digest that was equal, and the log since: from
 there the primary's run can be done again, and the backup's beside it, until they
-part. The copy of the memory is brought up to date at each digest by the pages
-written since the one before, which the digest has hashed anyway.
+part. The copies of memory and disks are brought up to date at each digest by the
+pages and sectors written since the one before.
 """
 
 import io
@@ -12,8 +12,8 @@ from ftvm.log.run_format import DIVERGED, CheckpointFrame, RunHeader, Stand
 from ftvm.log.run_writer import RunWriter
 from ftvm.machine import snapshot
 from ftvm.machine.machine import Machine
-from ftvm.machine.state import describe, spans
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+from ftvm.machine.state import DiskSectors, describe, spans
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, Sector, StreamOffset
 
 
 class LastEqual:
@@ -30,6 +30,10 @@ class LastEqual:
         self._memory = bytearray(machine.config.memory_bytes)
         self._pages: set[int] = set()
         self._copy(machine.cpu.used_pages())
+        self._sectors: list[dict[Sector, bytes]] = [{} for _ in machine.disks]
+        for disk, copied in zip(machine.disks, self._sectors, strict=True):
+            disk.take_unsent()
+            copied.update(disk.sectors_at(disk.written))
         self._state = describe(machine)
         machine.when_equal = self._stand
 
@@ -46,6 +50,8 @@ class LastEqual:
         pages, zeros = self._machine.cpu.take_unsent()
         self._copy(pages)
         self._pages.difference_update(zeros)
+        for disk, copied in zip(self._machine.disks, self._sectors, strict=True):
+            copied.update(disk.sectors_at(disk.take_unsent()))
         self._state = describe(self._machine)
         del self._log[: len(self._log) - self._machine.cpu.log_pending]
 
@@ -65,7 +71,11 @@ class LastEqual:
         """
         stand = Stand(InstructionCount(self._state.count), LogPosition(0), StreamOffset(0))
         pages = sorted(self._pages)
-        state = snapshot.encode(self._state, pages, memoryview(self._memory))
+        disks = tuple(
+            DiskSectors(tuple(sorted(copied)), b"".join(copied[n] for n in sorted(copied)))
+            for copied in self._sectors
+        )
+        state = snapshot.encode(self._state, pages, memoryview(self._memory), disks)
         base = CheckpointFrame(stand, host_ns, self._state.log_bases, state)
         straight, bent = io.BytesIO(), io.BytesIO()
         for file, header in ((straight, primary), (bent, backup)):

@@ -241,9 +241,10 @@ class Cpu:
         registers = self.registers
         return bool(registers.halted) and not registers.eflags & INTERRUPT_FLAG
 
-    def open_port_buffer(self, port: int) -> "CpuPortBuffer":
-        """Return the block of data that goes through `port`; there is one for all ports."""
-        return CpuPortBuffer(lib.core_port_buffer(self._core), port)
+    @property
+    def port_buffer(self) -> Any:
+        """The one block of data that a port can have, a `CorePortBuffer` of api.h."""
+        return lib.core_port_buffer(self._core)
 
     # --- results and the log ---
 
@@ -433,62 +434,6 @@ class Cpu:
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""
         lib.core_synchronize(self._core)
-
-
-class CpuPortBuffer:
-    """A `devices.port_buffer.PortBuffer` that the core moves."""
-
-    def __init__(self, buffer: Any, port: int) -> None:
-        self._buffer = buffer
-        self._bytes = ffi.buffer(buffer.bytes)
-        buffer.port = port
-
-    def give(self, data: bytes) -> None:
-        """See `PortBuffer`."""
-        self._bytes[: len(data)] = data
-        self._buffer.position, self._buffer.length = 0, len(data)
-        self._buffer.use = lib.CORE_PORT_READ
-
-    def want(self, length: int, data: bytes = b"") -> None:
-        """See `PortBuffer`."""
-        self._bytes[: len(data)] = data
-        self._buffer.position, self._buffer.length = len(data), length
-        self._buffer.use = lib.CORE_PORT_WRITE
-
-    def close(self) -> None:
-        """See `PortBuffer`."""
-        self._buffer.position = self._buffer.length = 0
-        self._buffer.use = lib.CORE_PORT_CLOSED
-
-    @property
-    def left(self) -> int:
-        """See `PortBuffer`."""
-        return int(self._buffer.length - self._buffer.position)
-
-    @property
-    def content(self) -> bytes:
-        """See `PortBuffer`."""
-        position = self._buffer.position
-        if self._buffer.use == lib.CORE_PORT_READ:
-            return self._bytes[position : self._buffer.length]  # type: ignore[no-any-return]
-        return self._bytes[:position]  # type: ignore[no-any-return]
-
-    def read(self, size: int) -> int:
-        """See `PortBuffer`."""
-        data = b""
-        if self._buffer.use == lib.CORE_PORT_READ:
-            position = self._buffer.position
-            data = self._bytes[position : min(position + size, self._buffer.length)]
-            self._buffer.position = position + len(data)
-        return int.from_bytes(data.ljust(size, b"\xff"), "little")
-
-    def write(self, size: int, value: int) -> None:
-        """See `PortBuffer`."""
-        if self._buffer.use == lib.CORE_PORT_WRITE:
-            data = value.to_bytes(size, "little")[: self.left]
-            position = self._buffer.position
-            self._bytes[position : position + len(data)] = data
-            self._buffer.position = position + len(data)
 
 
 REGISTER_BYTES: Final = ffi.sizeof("CoreCpu")

@@ -163,6 +163,10 @@ class Disk:
         """Return what is in sectors that were written."""
         return b"".join([self._overlay[sector] for sector in sectors])
 
+    def sectors_at(self, sectors: Sequence[Sector]) -> dict[Sector, bytes]:
+        """Return the same, each by its number."""
+        return {sector: self._overlay[sector] for sector in sectors}
+
     def put(self, sectors: Sequence[Sector], data: bytes | memoryview) -> None:
         """Write sectors, not of one run. `data` has all of them."""
         for at, sector in enumerate(sectors):

@@ -21,6 +21,7 @@ from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import PortBus, TimedDevice
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
+from ftvm.machine.cpu_port_buffer import CpuPortBuffer
 from ftvm.machine.devices import ata, power_management, system_control
 from ftvm.machine.devices.ata import AtaChannel
 from ftvm.machine.devices.cmos import Cmos
@@ -148,7 +149,7 @@ class Machine:
         )
         """The drives of the ATA channel, which is there if there are any."""
         if self.disks:
-            data = self.cpu.open_port_buffer(ata.BASE)
+            data = CpuPortBuffer(self.cpu, ata.BASE)
             channel = AtaChannel(disks=self.disks, irq=line(ATA_IRQ), data=data)
             self.bus.attach(channel, whole=ata.WHOLE)
         self.mode = Mode.SOLO

@@ -22,7 +22,7 @@ examples:
   ftvm inspect boot.run --entries --from 80000000 --until 80100000 --code
   ftvm inspect boot.run --entries --json | jq -r .kind | sort | uniq -c"""
 
-KINDS = ("tsc", "random", "clock", "interrupt", "timer", "input", "digest")
+KINDS = ("tsc", "random", "clock", "interrupt", "timer", "input", "digest", "failure")
 
 
 def add_parser(commands: Subparsers) -> None:

@@ -6,7 +6,8 @@ def corrupt_guest_memory(pid: int, greeting: bytes, memory_bytes: int) -> None:
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
         for line in maps:
             start, end = (int(edge, 16) for edge in line.split()[0].split("-"))
-            if line.split()[1] != "rw-p" or end - start < memory_bytes:
+            named = len(line.split()) > 5  # as the process's own heap is
+            if line.split()[1] != "rw-p" or named or end - start < memory_bytes:
                 continue
             memory.seek(start)
             found = memory.read(end - start).find(greeting)

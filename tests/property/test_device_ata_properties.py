@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftvm.machine.cpu import Cpu, CpuPortBuffer
+from ftvm.machine.cpu import Cpu
+from ftvm.machine.cpu_port_buffer import CpuPortBuffer
 from ftvm.machine.devices.ata import BASE, CONTROL, AtaChannel
 from ftvm.machine.devices.port_buffer import PlainPortBuffer, PortBuffer
 from ftvm.machine.disk import Disk, DiskConfig, UnreadableSector
@@ -99,9 +100,7 @@ def core_buffer() -> CpuPortBuffer:
         memory_read=lambda address, size: 0,
         memory_write=lambda address, size, value: None,
     )
-    buffer = cpu.open_port_buffer(BASE)
-    buffer.keeps = cpu  # type: ignore[attr-defined]  # the core lives as long as its buffer
-    return buffer
+    return CpuPortBuffer(cpu, BASE)
 
 
 @settings(max_examples=150, deadline=None)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ftvm.errors import StateError
-from ftvm.machine.devices.ata_drive import DEVICE, DRQ, NUMBER_BIT, Drive, DriveState
+from ftvm.machine.devices.ata_drive import Drive
+from ftvm.machine.devices.ata_registers import DEVICE, DRQ, NUMBER_BIT, DriveState
 from ftvm.machine.devices.fields import Mask, Range, checked
 from ftvm.machine.devices.port_buffer import PortBuffer
 from ftvm.machine.disk import Disk

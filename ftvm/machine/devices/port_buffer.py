@@ -1,6 +1,6 @@
 """A block of data that goes through one port, a few bytes at a time.
 
-What `Cpu.open_port_buffer` gives does the same in the core, without the device:
+`ftvm.machine.cpu_port_buffer` does the same in the core, without the device:
 all but the last access of a block, which is for the device.
 """
 
