@@ -24,6 +24,8 @@ class Lag:
 NO_LAG = Lag(InstructionCount(0), Nanoseconds(0), Nanoseconds(0))
 LAG_STEPS = 64
 """The lag in time is known to this part of its bound."""
+LOG_STEPS = 8
+"""A mark goes out with this part of the log that may be unacknowledged."""
 
 
 class Lockstep:
@@ -40,7 +42,11 @@ class Lockstep:
         self.marked = Mark(count, position)
         self.acknowledged = self.marked
         self.executed = count
-        self._marks_max = settings.marks_unacknowledged_max
+        self.awaited = False
+        """Whether an output waits for the next mark to be acknowledged."""
+        self._settings = settings
+        self._marked_at = now
+        self._log_bytes_max = settings.log_unacknowledged_bytes_max // LOG_STEPS
         self._lag_step_ns = settings.lag_ns_max // LAG_STEPS
         self._sent: deque[Mark] = deque()
         self._ahead: deque[tuple[InstructionCount, Nanoseconds]] = deque()
@@ -58,7 +64,28 @@ class Lockstep:
     @property
     def full(self) -> bool:
         """Whether no further mark may be sent before one is acknowledged."""
-        return len(self._sent) >= self._marks_max
+        return len(self._sent) >= self._settings.marks_unacknowledged_max
+
+    def mark_due(self, mark: Mark, now: Nanoseconds) -> bool:
+        """Whether to send `mark`, where the machine stands, now."""
+        due_at = self.mark_due_at(mark)
+        return due_at is not None and now >= due_at
+
+    def mark_due_at(self, mark: Mark) -> Nanoseconds | None:
+        """When to send `mark`, where the machine stands; None while there is no need.
+
+        At once if somebody waits for it; else after some time, instructions or
+        log, because each costs either side more than what it tells.
+        """
+        if mark == self.marked or self.full:
+            return None
+        if (
+            self.awaited
+            or mark.count - self.marked.count >= self._settings.mark_count_max
+            or mark.position - self.marked.position >= self._log_bytes_max
+        ):
+            return self._marked_at
+        return Nanoseconds(self._marked_at + self._settings.mark_interval_ns)
 
     def unacknowledged(self, position: LogPosition) -> int:
         """Bytes of a log that ends at `position` that the backup has not acknowledged."""
@@ -76,7 +103,7 @@ class Lockstep:
         """Note that `mark` was sent."""
         if not self.behind:
             self._progress_at = now
-        self.marked = mark
+        self.marked, self._marked_at, self.awaited = mark, now, False
         self._sent.append(mark)
 
     def reached(self, count: InstructionCount, now: Nanoseconds) -> None:

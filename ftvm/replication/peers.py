@@ -95,10 +95,10 @@ class Backup:
     def publish(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> None:
         """Send the log made since the last mark, and a mark for where the machine stands.
 
-        That waits while there are too many marks on their way.
+        That waits until the mark is due.
         """
         lockstep.reached(mark.count, now)
-        if mark == lockstep.marked or lockstep.full:
+        if not lockstep.mark_due(mark, now):
             return
         position = lockstep.marked.position
         for start in range(0, len(self._unsent), DATA_BYTES_MAX):

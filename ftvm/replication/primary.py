@@ -158,7 +158,10 @@ class PrimaryProtocol(Party):
 
     def _deadlines(self) -> list[Nanoseconds | None]:
         due = None if self._backup is None else self._backup.deadline(self._progress)
-        return [self._arbiter.deadline(), self._reception.deadline(), due]
+        times = [self._arbiter.deadline(), self._reception.deadline(), due]
+        if self._backup is not None and self.shares_log:
+            times.append(self.lockstep.mark_due_at(Mark(self.count, self.position)))
+        return times
 
     # --- decisions of the caller -----------------------------------------------------
 
@@ -211,6 +214,7 @@ class PrimaryProtocol(Party):
         have been given to `log_produced` before.
         """
         self.console.outputs[channel].produce(count, self.position, data)
+        self.lockstep.awaited = True
 
     def input_consumed(
         self, channel: Channel, offset: StreamOffset, count: InstructionCount
@@ -233,6 +237,7 @@ class PrimaryProtocol(Party):
         """Note that the guest has ended at `count`; told outside as an output of that count."""
         self._exited = Exited(self.generation, status, count, digest)
         self._exited_position = self.position
+        self.lockstep.awaited = True
         if self._backup is not None and not self.shares_log:
             why = "the guest has ended"
             self._backup.send(Goodbye(Reason.REFUSED, 0, why))
@@ -294,6 +299,7 @@ class PrimaryProtocol(Party):
             stands = f"at instruction {self.lockstep.executed}"
             self._lose_backup(cause, stands if cause is LossCause.STALLED else "")
         else:
+            self._publish(now)
             backup.beat(self.count, now)
 
     # --- inside: the pair ------------------------------------------------------------------
@@ -454,6 +460,8 @@ class PrimaryProtocol(Party):
     def _leave(self, trigger: PrimaryTrigger, reason: Reason, status: int, detail: str) -> None:
         self._automaton.fire(trigger)
         if self._backup is not None:
+            self.lockstep.awaited = True
+            self._publish(self.flow.now)
             self._backup.send(Goodbye(reason, status, DETAIL.fit(detail)))
         self.console.goodbye(reason, status, detail)
         self._events.append(Ended(reason, status))

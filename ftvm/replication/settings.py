@@ -11,6 +11,10 @@ _STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
 LAG_BOUND_NS = Nanoseconds(250 * _MILLISECOND_NS)
 _LAG_COUNT_MAX = InstructionCount(50_000_000)
+_MARKS_PER_LAG = 8
+"""How finely a lag is known: so many marks at least between none and its bound."""
+_MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARKS_PER_LAG)
+_MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARKS_PER_LAG)
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Settings:
     state_pieces_max: int = 32
     """Pieces of state on their way to a new backup: enough to keep a network busy, and what either
     side may have to keep of them."""
+    mark_interval_ns: Nanoseconds = _MARK_INTERVAL_NS
+    mark_count_max: InstructionCount = _MARK_COUNT_MAX
+    """Time, and instructions, between two marks for which nobody waits."""
     marks_unacknowledged_max: int = 1024
     """Marks on their way to the backup; what happens meanwhile goes along with a later one."""
     log_unmarked_bytes_max: int = 16 << 20
@@ -91,10 +98,13 @@ def settings_for(
     in instructions is what a fast host executes in `lag_ns_max`.
     """
     interval_ns = min(failure_timeout_ns // _BEATS_MIN, _HEARTBEAT_INTERVAL_NS)
+    lag_count_max = int(lag_ns_max * _LAG_COUNTS_PER_NS)
     return Settings(
         heartbeat_interval_ns=Nanoseconds(interval_ns),
         heartbeats_missed_max=failure_timeout_ns // interval_ns,
         stall_timeout_ns=Nanoseconds(_STALL_FACTOR * failure_timeout_ns),
         lag_ns_max=lag_ns_max,
-        lag_count_max=InstructionCount(int(lag_ns_max * _LAG_COUNTS_PER_NS)),
+        lag_count_max=InstructionCount(lag_count_max),
+        mark_interval_ns=Nanoseconds(lag_ns_max // _MARKS_PER_LAG),
+        mark_count_max=InstructionCount(lag_count_max // _MARKS_PER_LAG),
     )

@@ -25,6 +25,10 @@ from ftvm.units import InstructionCount, Nanoseconds
 CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
 """Host time between two digests. Each empties the guest's TLB, which is what bounds it below."""
 
+IDLE_CHECKPOINT_INTERVAL_NS = Nanoseconds(1_000_000_000)
+IDLE_INSTRUCTIONS = 2_000_000
+"""The same of a guest that did less than so many instructions: it sleeps, but for its timer."""
+
 INPUT_PIECE_BYTES = 4096
 
 CHECKS_KEPT = 16
@@ -69,7 +73,7 @@ class Guest:
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
-        self._checkpoint_at = Nanoseconds(0)
+        self._checkpointed_at = Nanoseconds(0)
         self._checkpoint_count = InstructionCount(0)
 
     # --- crash points ---
@@ -199,9 +203,13 @@ class Guest:
 
     def checkpoint_if_due(self, now: Nanoseconds) -> None:
         """Log a digest of the live machine now and then, if it did anything."""
-        if now < self._checkpoint_at or self.machine.count == self._checkpoint_count:
+        did = self.machine.count - self._checkpoint_count
+        interval_ns = (
+            CHECKPOINT_INTERVAL_NS if did >= IDLE_INSTRUCTIONS else IDLE_CHECKPOINT_INTERVAL_NS
+        )
+        if not did or now < self._checkpointed_at + interval_ns:
             return
-        self._checkpoint_at = Nanoseconds(now + CHECKPOINT_INTERVAL_NS)
+        self._checkpointed_at = now
         self._checkpoint_count = self.machine.count
         with self._checks_noted():
             self.machine.checkpoint()

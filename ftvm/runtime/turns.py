@@ -20,10 +20,8 @@ from ftvm.runtime.guest import INPUT_PIECE_BYTES, Guest
 from ftvm.runtime.observers import Observers
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-MARK_INTERVAL_NS = Nanoseconds(2_000_000)
-"""The primary tells the backup where it is at least so often while it runs."""
-REPLAY_TURN_NS = Nanoseconds(20_000_000)
-"""A backup listens at least so often while it runs; what comes ends its turn before that."""
+TURN_NS = Nanoseconds(10_000_000)
+"""How long a guest runs while nothing happens; what happens ends its turn."""
 
 CONSOLE_CHANNEL = Channel(CONSOLE)
 
@@ -63,7 +61,7 @@ class LiveTurns:
         while self._inputs and guest.wants_input:
             self._give_input(self._inputs.popleft())
         limit = protocol.run_limit
-        deadline = Nanoseconds(now + MARK_INTERVAL_NS)
+        deadline = Nanoseconds(now + TURN_NS)
         outputs = guest.run(until if limit is None else min(limit, until), deadline)
         begun, now = now, now_ns()
         if guest.end is None:
@@ -121,7 +119,7 @@ class ReplayTurns:
             cpu.set_mark(protocol.run_limit)
         consumed = guest.machine.input_bytes
         try:
-            outputs = guest.run(FOREVER, Nanoseconds(now_ns() + REPLAY_TURN_NS))
+            outputs = guest.run(FOREVER, Nanoseconds(now_ns() + TURN_NS))
         except DivergenceError as error:
             protocol.diverged(guest.machine.count, str(error))
             return

@@ -31,6 +31,7 @@ SETTINGS = Settings(
     greeting_timeout_ns=Nanoseconds(1_000),
     stall_timeout_ns=Nanoseconds(2_000),
     store_retry_interval_ns=Nanoseconds(500),
+    mark_interval_ns=Nanoseconds(0),
     log_unacknowledged_bytes_max=100,
     lag_count_max=InstructionCount(1_000),
     output_unreceived_bytes_max=50,
@@ -50,8 +51,8 @@ def at(time: int) -> Nanoseconds:
 class Primary:
     """A primary with short words for what happens to it."""
 
-    def __init__(self) -> None:
-        self.protocol = PrimaryProtocol(identity("p"), SETTINGS)
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.protocol = PrimaryProtocol(identity("p"), settings)
         self.protocol.start()
         self.events: list[Event] = []
         self.look()
