@@ -1,0 +1,75 @@
+"""When a primary tells its backup where it stands: seldom, and at once if somebody waits."""
+
+from dataclasses import replace
+
+from primary_rig import BACKUP, SETTINGS, Primary
+
+from ftvm.replication.messages import Entries, Goodbye, Mark
+from ftvm.units import InstructionCount, Nanoseconds
+
+INTERVAL_NS = 100
+COUNT = 1_000
+
+
+def marking() -> Primary:
+    settings = replace(
+        SETTINGS,
+        mark_interval_ns=Nanoseconds(INTERVAL_NS),
+        mark_count_max=InstructionCount(COUNT),
+        lag_count_max=InstructionCount(10 * COUNT),
+        log_unacknowledged_bytes_max=800,
+        heartbeat_interval_ns=Nanoseconds(10**9),
+    )
+    primary = Primary(settings)
+    primary.win()
+    primary.join()
+    primary.tick(0)  # the first heartbeat
+    return primary
+
+
+def marks(primary: Primary) -> list[Mark]:
+    return [message for message in primary.sent(BACKUP) if isinstance(message, Mark)]
+
+
+def test_what_nobody_waits_for_goes_out_after_an_interval() -> None:
+    primary = marking()
+    primary.run(10, log=b"some", time=20)
+    primary.run(20, log=b"more", time=40)
+    assert primary.sent(BACKUP) == []
+    assert primary.protocol.deadline() == INTERVAL_NS
+    primary.tick(INTERVAL_NS)
+    entries, mark = primary.sent(BACKUP)
+    assert isinstance(entries, Entries)
+    assert entries.data == b"somemore"
+    assert mark == Mark(InstructionCount(20), primary.protocol.position)
+
+
+def test_a_guest_that_does_nothing_sends_nothing() -> None:
+    primary = marking()
+    for time in range(0, 10 * INTERVAL_NS, INTERVAL_NS):
+        primary.tick(time)
+        assert marks(primary) == []
+
+
+def test_output_is_marked_at_once_and_only_once() -> None:
+    primary = marking()
+    primary.run(10, output=b"hello", time=1)
+    assert [mark.count for mark in marks(primary)] == [10]
+    primary.run(20, time=2)
+    assert marks(primary) == []
+
+
+def test_many_instructions_and_much_log_are_marked_before_the_interval() -> None:
+    primary = marking()
+    primary.run(COUNT, time=1)
+    assert [mark.count for mark in marks(primary)] == [COUNT]
+    primary.run(COUNT + 1, log=bytes(100), time=2)
+    assert [mark.count for mark in marks(primary)] == [COUNT + 1]
+
+
+def test_who_leaves_says_first_where_he_stands() -> None:
+    primary = marking()
+    primary.run(10, log=b"some", time=1)
+    primary.protocol.stop()
+    primary.look()
+    assert [type(message) for message in primary.sent(BACKUP)] == [Entries, Mark, Goodbye]
