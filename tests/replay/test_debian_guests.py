@@ -4,6 +4,7 @@ import re
 
 import pytest
 from debian_guests import MIB, PROMPT, DebianGuests, boot, find_guests
+from text_screen import screen_of
 from typist import RecordingTypist, Typist
 
 from ftvm.log.recording import replay
@@ -61,17 +62,4 @@ def test_memtest_finds_no_errors(guests: DebianGuests) -> None:
     typist = Typist(boot(files, 8 * MIB), (), b"[Moving inversions, 32 bit pattern]")
     assert typist.run() is Reason.ATTENTION
     assert b"Memtest86+" in typist.output
-    assert screen(typist.output)[8].endswith("Pass:  0        Errors: 0")
-
-
-def screen(output: bytes) -> list[str]:
-    """Return the lines of a 80 x 25 terminal that got `output` (ECMA-48, CUP alone)."""
-    lines = [[" "] * 80 for _ in range(25)]
-    row = column = 0
-    for move, end, shown in re.findall(rb"\x1b\[\??([0-9;]*)([A-Za-z])|([ -~])", output):
-        if shown and column < 80:
-            lines[row][column] = shown.decode()
-            column += 1
-        elif end == b"H":
-            row, column = (int(number) - 1 for number in move.split(b";"))
-    return ["".join(line).rstrip() for line in lines]
+    assert screen_of(typist.output)[8].endswith("Pass:  0        Errors: 0")
