@@ -117,7 +117,7 @@ class CheckpointPlace:
 class RunEnd:
     """How a recording ended, and what it has.
 
-    ``how`` is exit, halt, reset, triple fault, stopped, diverged, or what else made the
+    ``how`` is exit, off, halt, reset, triple fault, stopped, diverged, or what else made the
     replica end. ``exit_status`` is the guest's. ``digest`` is of the state at
     `count`; ``output_hash`` is BLAKE2b, 16 bytes, of all output recorded.
     """

@@ -15,8 +15,9 @@ from ftvm.log.frames import Frame, Kind
 from ftvm.log.run_format import DIVERGED, CheckpointPlace, Flip, decode_log
 from ftvm.log.run_reader import RunReader
 from ftvm.machine import snapshot
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER, NEVER, Reason
-from ftvm.machine.machine import DIGEST_BYTES, Machine
+from ftvm.machine.machine import DIGEST_BYTES, Machine, Output
 from ftvm.units import GuestPhysical, InstructionCount, Nanoseconds
 
 _FEED_BYTES = 1 << 16
@@ -79,6 +80,8 @@ class RunReplay:
         self.machine.replay()
         self.over = False
         """Whether the recording's end, or its torn end, is reached."""
+        self.others: list[Output] = []
+        """What the last `run` put out on other streams than the console."""
         self._behind = start.behind
         self._frames: Iterator[Frame] = reader.frames(start.behind)
         self._skip = start.skip
@@ -104,12 +107,16 @@ class RunReplay:
         if the machine does not do what was recorded.
         """
         output = bytearray()
+        self.others.clear()
         while not self.over and self.machine.count < until:
             self._feed()
             before = self.machine.count, self._fed - self.machine.cpu.log_pending
             reason = self.machine.run(min(until, self._next_flip()), deadline)
             for made in self.machine.take_outputs():
-                output += made.data
+                if made.channel is Stream.CONSOLE:
+                    output += made.data
+                else:
+                    self.others.append(made)
             self._flip_if_due()
             if reason is Reason.DEADLINE:
                 break

@@ -13,19 +13,29 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
 from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
-from ftvm.machine.bus import PortBus, TimedDevice
+from ftvm.machine.bus import Device, PortBus, TimedDevice
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
 from ftvm.machine.cpu_port_buffer import CpuPortBuffer
-from ftvm.machine.devices import ata, power_management, system_control
+from ftvm.machine.devices import (
+    ata,
+    debug_exit,
+    firmware_configuration,
+    power_management,
+    system_control,
+)
 from ftvm.machine.devices.ata import AtaChannel
 from ftvm.machine.devices.cmos import Cmos
+from ftvm.machine.devices.debug_console import DebugConsole
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
@@ -38,9 +48,6 @@ from ftvm.machine.disk_failures import DiskFailures
 from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.plain import encode_plain
 from ftvm.units import InstructionCount, Nanoseconds
-
-CONSOLE = 0
-"""Channel number of the serial console, COM1."""
 
 DIGEST_BYTES = 16
 
@@ -57,7 +64,16 @@ behind its output comes back at once."""
 FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 
 # IRQ lines of an AT-compatible PC.
-PIT_IRQ, KEYBOARD_IRQ, COM1_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 0, 1, 4, 8, 12, 14
+PIT_IRQ, KEYBOARD_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 0, 1, 8, 12, 14
+
+# Stream, I/O base, IRQ line: IBM PC AT Technical Reference for the first two, PC
+# custom for the others, which share their lines.
+SERIAL_PORTS = (
+    (Stream.CONSOLE, 0x3F8, 4),
+    (Stream.COM2, 0x2F8, 3),
+    (Stream.COM3, 0x3E8, 4),
+    (Stream.COM4, 0x2E8, 3),
+)
 
 
 @dataclass(frozen=True)
@@ -75,10 +91,10 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class Output:
-    """Bytes that the guest sent out on a channel, by the count of the instruction."""
+    """Bytes that the guest sent out on a stream, by the count of the instruction."""
 
     count: InstructionCount
-    channel: int
+    channel: Stream
     data: bytes
 
 
@@ -108,7 +124,7 @@ class Machine:
         )
         self._interrupts = Interrupts(intr=self.cpu.set_interrupt_line, clock=self.cpu.clock)
         line = self._interrupts.line
-        self._uart = Uart16550(irq=line(COM1_IRQ), output=self._console_output)
+        self._uarts = self._serial_ports()
         pit = Pit8254(irq=line(PIT_IRQ), clock=self.cpu.clock)
         cmos = Cmos(
             irq=line(RTC_IRQ),
@@ -134,14 +150,20 @@ class Machine:
         self._control = SystemControl(a20=self._gate_a20, reset=self.cpu.reset)
         self.bus.attach(self._control, whole=system_control.WHOLE)
         self.bus.attach(
-            PowerManagement(clock=self.cpu.clock, off=lambda: self._exit(0)),
+            PowerManagement(clock=self.cpu.clock, off=self._power_off),
             whole=power_management.WHOLE,
         )
-        for device in (
+        self.bus.attach(DebugExit(exit=self._exit), whole=debug_exit.WHOLE)
+        self.bus.attach(
+            FirmwareConfiguration(config.memory_bytes), whole=firmware_configuration.WHOLE
+        )
+        devices: tuple[Device, ...] = (
             *self._interrupts.devices,
-            *(self._uart, pit, cmos, self._i8042, Vga(), PostPort()),
-            DebugExit(exit=self._exit),
-        ):
+            *self._uarts.values(),
+            *(pit, cmos, self._i8042, Vga(), PostPort()),
+            DebugConsole(output=partial(self._put_out, Stream.DEBUG)),
+        )
+        for device in devices:
             self.bus.attach(device)
         self.disks = tuple(
             Disk(disk, image, DiskFailures(self.cpu, number, lambda: self.mode))
@@ -154,15 +176,17 @@ class Machine:
             self.bus.attach(channel, whole=ata.WHOLE)
         self.mode = Mode.SOLO
         self.exit_value: int | None = None
-        """What the guest wrote to port 0xf4; None as long as it did not."""
+        """What the guest wrote to port 0xf4; None as long as it did not. 0 if it switched off."""
+        self.powered_off = False
+        """Whether the guest ended by switching off."""
         self.digest = bytes(DIGEST_BYTES)
         """The newest link of the chain of checkpoint digests."""
         self.links = 0
         """How many links the chain has: digests made, or checked when replaying."""
         self.digest_count: InstructionCount | None = None
         """Where this machine made or checked the newest link; None of one that was restored."""
-        self.input_bytes = 0
-        """Console bytes that the guest's UART was given so far."""
+        self.input_bytes = dict.fromkeys(Stream, 0)
+        """Bytes that the machine was given so far on each stream."""
         self.when_equal: Callable[[], None] = lambda: None
         """Called when a replaying machine has made the digest that the log has, there and then."""
         self._outputs: list[Output] = []
@@ -196,10 +220,29 @@ class Machine:
         due = self.next_deadline()
         self.cpu.set_timer(NEVER if due is None else due)
 
-    def _console_output(self, data: bytes) -> None:
+    def _serial_ports(self) -> dict[Stream, Uart16550]:
+        ports: dict[Stream, Uart16550] = {}
+
+        def shared(irq: int) -> Callable[[bool], None]:
+            """A line that is high if any of the ports on it wants it so."""
+            set_level = self._interrupts.line(irq)
+            streams = [stream for stream, _, line in SERIAL_PORTS if line == irq]
+            return lambda _: set_level(any(ports[stream].asserted for stream in streams))
+
+        lines = {irq: shared(irq) for irq in {irq for _, _, irq in SERIAL_PORTS}}
+        for number, (stream, base, irq) in enumerate(SERIAL_PORTS, 1):
+            ports[stream] = Uart16550(
+                irq=lines[irq],
+                output=partial(self._put_out, stream),
+                name=f"com{number}",
+                port=base,
+            )
+        return ports
+
+    def _put_out(self, stream: Stream, data: bytes) -> None:
         if not self._outputs and self.mode is not Mode.REPLAY:
             self.cpu.hurry(OUTPUT_GATHER_NS)
-        self._outputs.append(Output(self.cpu.count, CONSOLE, data))
+        self._outputs.append(Output(self.cpu.count, stream, data))
 
     def _gate_a20(self, level: bool) -> None:
         self._i8042.follow_a20(level)
@@ -209,6 +252,10 @@ class Machine:
     def _exit(self, value: int) -> None:
         self.exit_value = value
         self.cpu.stop_after_port()
+
+    def _power_off(self) -> None:
+        self.powered_off = True
+        self._exit(0)
 
     # --- running ---
 
@@ -259,9 +306,18 @@ class Machine:
         if entry.kind is Kind.TIMER:
             self._advance(Nanoseconds(entry.value))
         elif entry.kind is Kind.INPUT:
-            self._receive(entry.payload)
+            self._receive(self._stream(entry), entry.payload)
         else:
             self._check(entry)
+
+    def _stream(self, entry: Entry) -> Stream:
+        try:
+            return Stream(entry.value)
+        except ValueError:
+            raise DivergenceError(
+                f"the log has input on stream {entry.value} at count {entry.count}, "
+                "and there is no such stream"
+            ) from None
 
     def _check(self, entry: Entry) -> None:
         if self._link() != entry.payload:
@@ -273,10 +329,10 @@ class Machine:
 
     # --- events ---
 
-    def input(self, data: bytes) -> None:
-        """The console sends `data` (at most 64 KiB) to the guest."""
-        self.cpu.log_event(Kind.INPUT, CONSOLE, data)
-        self._receive(data)
+    def input(self, data: bytes, stream: Stream = Stream.CONSOLE) -> None:
+        """The world sends `data` (at most 64 KiB) to the guest."""
+        self.cpu.log_event(Kind.INPUT, stream, data)
+        self._receive(stream, data)
 
     def _timer(self) -> None:
         now = self.cpu.guest_ns()
@@ -293,14 +349,14 @@ class Machine:
             device.advance(now)
         self._set_timer()
 
-    def _receive(self, data: bytes) -> None:
-        self.input_bytes += len(data)
-        self._uart.receive(data)
+    def _receive(self, stream: Stream, data: bytes) -> None:
+        self.input_bytes[stream] += len(data)
+        if stream in self._uarts:
+            self._uarts[stream].receive(data)
 
-    @property
-    def input_queued(self) -> int:
-        """Console bytes that wait because the guest has not read those before."""
-        return self._uart.queued
+    def input_queued(self, stream: Stream = Stream.CONSOLE) -> int:
+        """Bytes of a stream that wait because the guest has not read those before."""
+        return self._uarts[stream].queued if stream in self._uarts else 0
 
     def take_outputs(self) -> list[Output]:
         """Return what the guest sent out since the last call."""

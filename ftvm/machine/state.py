@@ -13,6 +13,7 @@ import msgspec
 
 from ftvm.errors import StateError, UsageError
 from ftvm.machine.boot.memory_map import check_memory_bytes
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import REGISTER_BYTES, Mode
 from ftvm.machine.disk import SECTOR_BYTES, Disk
 from ftvm.machine.machine import DIGEST_BYTES, Machine, MachineConfig
@@ -28,7 +29,7 @@ class MachineState:
 
     ``log_bases`` are what the next log entry refers to, ``log_entries`` how
     many there were before; ``digest`` is the chain's newest link, ``links``
-    how many it has.
+    how many it has; ``input_bytes`` are what it was given on each stream.
     """
 
     config: MachineConfig
@@ -39,8 +40,9 @@ class MachineState:
     log_entries: Natural
     digest: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
     links: Natural
-    input_bytes: Natural
+    input_bytes: tuple[Natural, ...]
     exit_value: Annotated[int, msgspec.Meta(ge=0, le=0xFF)] | None
+    powered_off: bool
     devices: dict[str, Any]
 
 
@@ -81,8 +83,9 @@ def describe(machine: Machine) -> MachineState:
         log_entries=machine.cpu.log_entries,
         digest=machine.digest,
         links=machine.links,
-        input_bytes=machine.input_bytes,
+        input_bytes=tuple(machine.input_bytes.values()),
         exit_value=machine.exit_value,
+        powered_off=machine.powered_off,
         devices=dict(machine.bus.state()),
     )
 
@@ -100,6 +103,8 @@ def check_state(state: MachineState, what: str) -> None:
     check_config(state.config, what)
     if len(state.registers) != REGISTER_BYTES:
         raise StateError(f"{what}: the registers are not those of this CPU")
+    if len(state.input_bytes) != len(Stream):
+        raise StateError(f"{what}: has input of {len(state.input_bytes)} streams")
     if state.log_bases[0] > state.count or state.log_bases[1] > state.guest_ns:
         raise StateError(f"{what}: the log's last entry is later than the machine")
 
@@ -120,8 +125,9 @@ def resume(machine: Machine, state: MachineState, what: str) -> None:
     machine.go_live(Mode.SOLO)
     machine.digest = state.digest
     machine.links = state.links
-    machine.input_bytes = state.input_bytes
+    machine.input_bytes = dict(zip(Stream, state.input_bytes, strict=True))
     machine.exit_value = state.exit_value
+    machine.powered_off = state.powered_off
 
 
 def _device_states(

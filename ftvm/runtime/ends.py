@@ -10,6 +10,7 @@ class End(enum.IntEnum):
     HALT = 1
     TRIPLE_FAULT = 2
     RESET = 3
+    OFF = 4
 
     @property
     def label(self) -> str:

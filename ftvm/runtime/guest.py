@@ -14,6 +14,7 @@ from ftvm.log.run_format import Flip
 from ftvm.log.run_replay import apply_flip
 from ftvm.machine import snapshot
 from ftvm.machine.boot.image import BootFiles, plan_boot
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER, Mode, Reason
 from ftvm.machine.machine import ChainLink, Machine, MachineConfig, Output
 from ftvm.runtime.clock import now_ns
@@ -38,7 +39,7 @@ CHECKS_KEPT = 16
 def restore(state: bytes) -> Machine:
     """Return a machine that goes on from a snapshot, with a console of its own."""
     machine = snapshot.restore(state)
-    machine.input_bytes = 0
+    machine.input_bytes = dict.fromkeys(Stream, 0)
     return machine
 
 
@@ -52,7 +53,7 @@ def boot(files: BootFiles, config: MachineConfig) -> Machine:
 class Guest:
     """A machine that runs; a readable descriptor `wake` ends its runs early.
 
-    ``output_bytes`` is what it has put out since its boot.
+    ``output_bytes`` is what it has put out on its console since its boot.
     """
 
     def __init__(self, machine: Machine, wake: int, output_bytes: int = 0) -> None:
@@ -171,7 +172,9 @@ class Guest:
             reason = self.machine.run(until, deadline)
         self._flip_if_due()
         outputs = self.machine.take_outputs()
-        self.output_bytes += sum(len(output.data) for output in outputs)
+        self.output_bytes += sum(
+            len(output.data) for output in outputs if output.channel is Stream.CONSOLE
+        )
         self.recorder.put_out(outputs)
         self.crash_if_due()
         self._halted = reason is Reason.HALTED
@@ -180,7 +183,8 @@ class Guest:
 
     def _look_for_end(self, reason: Reason) -> None:
         if self.machine.exit_value is not None:
-            self.end = End.EXIT, self.machine.exit_value
+            end = End.OFF if self.machine.powered_off else End.EXIT
+            self.end = end, self.machine.exit_value
         elif reason is Reason.SHUTDOWN and self.machine.cpu.was_reset:
             self.end = End.RESET, 0
         elif reason is Reason.SHUTDOWN:
@@ -191,14 +195,13 @@ class Guest:
         ):
             self.end = End.HALT, 0
 
-    @property
-    def wants_input(self) -> bool:
-        """Whether the guest has read most of the input it was given."""
-        return self.end is None and self.machine.input_queued < INPUT_PIECE_BYTES
+    def wants_input(self, stream: Stream) -> bool:
+        """Whether the guest has read most of the input it was given on a stream."""
+        return self.end is None and self.machine.input_queued(stream) < INPUT_PIECE_BYTES
 
-    def input(self, data: bytes) -> None:
-        """Give console input to the live guest."""
-        self.machine.input(data)
+    def input(self, data: bytes, stream: Stream) -> None:
+        """Give input to the live guest."""
+        self.machine.input(data, stream)
         self._woken = True
 
     def checkpoint_if_due(self, now: Nanoseconds) -> None:

@@ -36,12 +36,13 @@ from ftvm.replication.events import (
     StateWanted,
 )
 from ftvm.replication.framing import Kind
-from ftvm.replication.messages import Reason
+from ftvm.replication.messages import CONSOLE, Reason
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import settings_for
 from ftvm.replication.states import PrimaryState
 from ftvm.runtime import control
 from ftvm.runtime.boot_files import configured_files
+from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.evidence import leave_evidence
@@ -58,7 +59,7 @@ from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
 from ftvm.runtime.succession import Succession
 from ftvm.runtime.transport import Closed, Received, Transport
-from ftvm.runtime.turns import CONSOLE_CHANNEL, LiveTurns, ReplayTurns
+from ftvm.runtime.turns import LiveTurns, ReplayTurns
 from ftvm.units import LogPosition, Nanoseconds
 
 
@@ -96,14 +97,14 @@ class Node:
         self._protector: Protector | None = None
         self._recruit = Recruit()
         if files is None:
-            self._protocol = BackupProtocol(identity, self._settings, needs_state=True)
+            self._protocol = BackupProtocol(identity, self._settings, CHANNELS, needs_state=True)
         else:
             booted = restore(files.image) if config.is_state else boot(files, machine)
             if config.role == "primary":
-                self._protocol = PrimaryProtocol(identity, self._settings)
+                self._protocol = PrimaryProtocol(identity, self._settings, CHANNELS)
                 booted.record()
             else:
-                self._protocol = BackupProtocol(identity, self._settings)
+                self._protocol = BackupProtocol(identity, self._settings, CHANNELS)
                 booted.replay()
             self._hold(booted)
         self._succession = Succession()
@@ -274,7 +275,7 @@ class Node:
         except StateError as error:
             protocol.diverged(given.count, str(error))
             return
-        self._hold(machine, dict(given.outputs)[CONSOLE_CHANNEL], given.position)
+        self._hold(machine, dict(given.outputs)[CONSOLE], given.position)
         protocol.state_complete(machine.state_digest())
 
     # --- what the protocol asks for ---

@@ -2,8 +2,9 @@
 
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
+from ftvm.machine.channels import Stream
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -15,9 +16,11 @@ from ftvm.replication.events import (
     Send,
 )
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
 from ftvm.runtime.security import Security
+from ftvm.runtime.sinks import Sink, Sinks
 from ftvm.runtime.transport import Closed, Received, Transport
 from ftvm.units import Generation, Nanoseconds
 
@@ -25,22 +28,21 @@ _NAME_BYTES_MAX = 48
 
 
 class RemoteConsole:
-    """Call `poll` in a loop, type with `write` as far as `room` goes; output comes by callback."""
+    """Call `poll` in a loop, type with `write` as far as `room` goes; output by callbacks."""
 
     def __init__(
         self,
         addresses: Sequence[Address],
         security: Security,
-        output: Callable[[bytes], None],
+        output: Sink,
+        others: Mapping[Stream, Sink],
     ) -> None:
         """Begin to connect with the first `poll`."""
         self.transport = Transport(security)
         self._hosts = len(addresses)
         self._dialer = Dialer(self.transport, addresses)
-        self._endpoint = ConsoleEndpoint(_name())
-        self._output = output
-        self.output_at_ns = Nanoseconds(0)
-        """When the guest last said something."""
+        self._endpoint = ConsoleEndpoint(_name(), channels=CHANNELS)
+        self.sinks = Sinks(output, others)
         self.attached_to: tuple[str, Generation] | None = None
         """Node and generation of the primary that we were attached to last."""
         self.answered_ns = now_ns()
@@ -121,9 +123,8 @@ class RemoteConsole:
                 case Close(link, why):
                     self.transport.close(link)
                     self._dialer.closed(link, why)
-                case OutputAccepted(_, _, _, data):
-                    self.output_at_ns = now_ns()
-                    self._output(data)
+                case OutputAccepted():
+                    self.sinks.take(event)
                 case Attached(_, node, generation):
                     self.attached_to = node, generation
                 case GuestExited():

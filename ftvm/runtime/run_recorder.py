@@ -13,13 +13,14 @@ from ftvm.errors import HostError
 from ftvm.log.last_equal import LastEqual
 from ftvm.log.run_format import DIVERGED, Flip, Moment, RunHeader, What
 from ftvm.log.run_writer import RunWriter
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import Mode
 from ftvm.machine.engine import ENGINE
 from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event, GoLive, OutputReleased, PeerJoined, PeerLost
 from ftvm.replication.lockstep import Lockstep
-from ftvm.replication.messages import Mark
+from ftvm.replication.messages import CONSOLE, Mark
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Identity
 from ftvm.runtime import control
@@ -92,7 +93,8 @@ class RunRecorder(Recorder):
     def put_out(self, outputs: Sequence[Output]) -> None:
         """See `Recorder`."""
         for output in outputs:
-            self._writer.put_out(output.data)
+            if output.channel is Stream.CONSOLE:
+                self._writer.put_out(output.data)
         if self._machine.mode is Mode.REPLAY:
             self._links = self._machine.links
             self._write_if_due(now_ns())
@@ -120,7 +122,7 @@ class RunRecorder(Recorder):
         if isinstance(protocol, PrimaryProtocol):
             self._look(protocol.lockstep)
         match event:
-            case OutputReleased(_, _, offset, data, count):
+            case OutputReleased(channel, _, offset, data, count) if channel == CONSOLE:
                 self._happened(What.RELEASED, count, offset + len(data))
             case PeerJoined():
                 self._happened(What.JOINED, self._machine.count)

@@ -6,15 +6,17 @@ they find out about each other's death by themselves, and arbitrate by the store
 When a primary is alone, the supervisor starts a new backup for it.
 
 Whoever uses it calls `poll` in a loop, gives input by `write` as far as `room`
-goes, gets output by the callback, and asks `finished` and `report`.
+goes, gets output by callbacks, one for the console and some for other streams, and
+asks `finished` and `report`.
 """
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from ftvm.audit.witness import ConsoleWitness
 from ftvm.errors import HostError, LostGuestError
+from ftvm.machine.channels import Stream
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
@@ -27,6 +29,7 @@ from ftvm.replication.events import (
 from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.chronicle import Chronicle
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
@@ -39,6 +42,7 @@ from ftvm.runtime.report import (
 )
 from ftvm.runtime.run_directory import make_run_directory
 from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.sinks import NO_SINKS, Sink, Sinks
 from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
 from ftvm.units import Nanoseconds
 
@@ -51,12 +55,14 @@ _REFUSALS_MAX = 100
 class Supervisor:
     """One run. Use it as a context manager: leaving it leaves no process behind."""
 
-    def __init__(self, spec: RunSpec, output: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, spec: RunSpec, output: Sink, others: Mapping[Stream, Sink] = NO_SINKS
+    ) -> None:
         self._spec = spec
-        self._output = output
+        self.sinks = Sinks(output, others)
         self._run = secrets.token_bytes(16)
         settings = settings_for(spec.failure_timeout_ns, spec.lag_bound_ns)
-        self._endpoint = ConsoleEndpoint("console", self._run, settings=settings)
+        self._endpoint = ConsoleEndpoint("console", self._run, CHANNELS, settings=settings)
         self._witness: ConsoleWitness | None = None
         if spec.journals:
             write = JournalFile(journal_path(spec.journals, "console")).write
@@ -68,8 +74,6 @@ class Supervisor:
         self.replicas: list[Replica] = []
         self._chronicle = Chronicle(spec, self.replicas)
         self.generation = 0
-        self.output_at_ns = Nanoseconds(0)
-        """When the guest last said something."""
         self._parting_ns = 0
         self._joined = False
         self._paired: set[str] = set()
@@ -272,10 +276,9 @@ class Supervisor:
                 case Close(link, why):
                     self.transport.close(link)
                     self._dialer.closed(link, why)
-                case OutputAccepted(_, _, _, data):
-                    self._chronicle.output_bytes += len(data)
-                    self.output_at_ns = now_ns()
-                    self._output(data)
+                case OutputAccepted():
+                    self.sinks.take(event)
+                    self._chronicle.output_bytes = self.sinks.console_bytes
                 case Attached(_, _, generation):
                     self.generation = generation
                     self._chronicle.attached(generation)

@@ -5,25 +5,22 @@ protocol's. A backup's replays what the protocol gives it. A node that goes live
 changes from the one to the other with the same guest.
 """
 
-from collections import deque
-
 from ftvm.errors import DivergenceError
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER
-from ftvm.machine.machine import CONSOLE
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import InputArrived
 from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
+from ftvm.runtime.arrivals import Arrivals
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
-from ftvm.runtime.guest import INPUT_PIECE_BYTES, Guest
+from ftvm.runtime.guest import Guest
 from ftvm.runtime.observers import Observers
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 TURN_NS = Nanoseconds(10_000_000)
 """How long a guest runs while nothing happens; what happens ends its turn."""
-
-CONSOLE_CHANNEL = Channel(CONSOLE)
 
 
 class LiveTurns:
@@ -33,7 +30,7 @@ class LiveTurns:
         self._guest = guest
         self._protocol = protocol
         self._observers = observers
-        self._inputs: deque[InputArrived] = deque()
+        self._arrivals = Arrivals()
         self._rests_until = Nanoseconds(0)
         self._ended_told = False
         self.held_bytes_max = 0
@@ -41,25 +38,22 @@ class LiveTurns:
 
     def take_input(self, arrived: InputArrived) -> None:
         """Keep input until the guest wants it."""
-        for start in range(0, len(arrived.data), INPUT_PIECE_BYTES):
-            data = arrived.data[start : start + INPUT_PIECE_BYTES]
-            offset = StreamOffset(arrived.offset + start)
-            self._inputs.append(InputArrived(arrived.channel, offset, data))
+        self._arrivals.add(arrived)
 
     def moment(self) -> Nanoseconds | None:
         """When the guest has its next turn; None if nothing is known that it would do."""
         if not self._protocol.runnable:
             return None
         wake_at = self._guest.wake_at()
-        if self._inputs and self._guest.wants_input:
+        if self._arrivals.wanted_by(self._guest):
             wake_at = Nanoseconds(0)
         return None if wake_at is None else max(wake_at, self._rests_until)
 
     def run(self, until: InstructionCount = FOREVER) -> None:
         """Let it run for a slice, to `until` at most, and hand in what it did."""
         guest, protocol, now = self._guest, self._protocol, now_ns()
-        while self._inputs and guest.wants_input:
-            self._give_input(self._inputs.popleft())
+        while (arrived := self._arrivals.next_for(guest)) is not None:
+            self._give_input(arrived)
         limit = protocol.run_limit
         deadline = Nanoseconds(now + TURN_NS)
         outputs = guest.run(until if limit is None else min(limit, until), deadline)
@@ -83,7 +77,7 @@ class LiveTurns:
 
     def _give_input(self, arrived: InputArrived) -> None:
         protocol, machine = self._protocol, self._guest.machine
-        self._guest.input(arrived.data)
+        self._guest.input(arrived.data, Stream(arrived.channel))
         protocol.log_produced(self._guest.take_log())
         end = StreamOffset(arrived.offset + len(arrived.data))
         protocol.input_consumed(arrived.channel, end, machine.count)
@@ -117,7 +111,7 @@ class ReplayTurns:
             self._fed += taken
         if not self._log:
             cpu.set_mark(protocol.run_limit)
-        consumed = guest.machine.input_bytes
+        consumed = guest.machine.input_bytes.copy()
         try:
             outputs = guest.run(FOREVER, Nanoseconds(now_ns() + TURN_NS))
         except DivergenceError as error:
@@ -126,8 +120,9 @@ class ReplayTurns:
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         count = guest.machine.count
-        if guest.machine.input_bytes != consumed:
-            protocol.input_consumed(CONSOLE_CHANNEL, StreamOffset(guest.machine.input_bytes), count)
+        for stream, taken in guest.machine.input_bytes.items():
+            if taken != consumed[stream]:
+                protocol.input_consumed(Channel(stream), StreamOffset(taken), count)
         if guest.end is not None:
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
         protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())

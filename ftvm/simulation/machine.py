@@ -11,6 +11,7 @@ from random import Random
 from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.boot.plan import BootPlan
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import Kind, Mode, decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.machine.transfer import StateReceiver, StateSender
@@ -133,10 +134,10 @@ class MachineGuest:
         machine = self.machine
         self._fed += machine.cpu.log_put(bytes(self.log[self._fed :]))
         machine.cpu.set_mark(InstructionCount(limit))
-        before = machine.input_bytes
+        before = machine.input_bytes[Stream.CONSOLE]
         machine.run()
         self.status = machine.exit_value
-        fresh = machine.input_bytes - before
+        fresh = machine.input_bytes[Stream.CONSOLE] - before
         if fresh:
             self._note_input(bytes(self._inputs[:fresh]))
             del self._inputs[:fresh]

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ftvm.errors import (
     EXIT_BROKEN_PIPE,
@@ -13,13 +13,16 @@ from ftvm.errors import (
     HostError,
     LostGuestError,
 )
+from ftvm.machine.channels import Stream
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import End, unpack_end
 from ftvm.runtime.names import address_in
 from ftvm.runtime.remote_console import RemoteConsole
 from ftvm.runtime.security import Security
+from ftvm.runtime.sinks import Sink
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
+from ftvm.ui.exit_convention import exit_status_of
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
@@ -38,11 +41,20 @@ _TICK_NS = Nanoseconds(100_000_000)
 class Attachment:
     """Attaches once, until the guest ends or somebody leaves."""
 
-    def __init__(self, addresses: Sequence[Address], security: Security, *, eof_exit: bool) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        security: Security,
+        streams: Mapping[Stream, Sink],
+        *,
+        eof_exit: bool,
+        convention: str,
+    ) -> None:
         self._notices = Notices()
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
-        self._console = RemoteConsole(addresses, security, self._show)
+        self._console = RemoteConsole(addresses, security, self._show, streams)
+        self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         self._keyboard = Input(self._console, self._is_terminal)
@@ -98,7 +110,7 @@ class Attachment:
     def _end(self, kind: End, status: int) -> int:
         if status == EXIT_TRIPLE_FAULT and kind is End.TRIPLE_FAULT:
             self._notices.error("the guest's triple fault")
-        return status
+        return exit_status_of(status, self._convention) if kind is End.EXIT else status
 
     def _wants_to_leave(self) -> bool:
         for wish in self._keyboard.take_wishes():
@@ -117,7 +129,7 @@ class Attachment:
             return False
         now = now_ns()
         self._settled_ns = self._settled_ns or now
-        return now - max(self._settled_ns, console.output_at_ns) >= QUIET_NS
+        return now - max(self._settled_ns, console.sinks.written_ns) >= QUIET_NS
 
     def _lost(self) -> int | None:
         """Whether there is nobody to be attached to."""

@@ -2,8 +2,10 @@
 
 import argparse
 
+from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.parsers import Subparsers, add_command
 from ftvm.ui.secret_options import add_secret_options, find_security
+from ftvm.ui.stream_options import add_stream_options, open_streams
 
 _DESCRIPTION = """\
 Attaches standard input and output to the console of the guest that the hosts
@@ -46,6 +48,8 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="detach when the input is used up and the output quiet for 300 ms",
     )
+    add_stream_options(parser)
+    add_exit_convention(parser)
     add_secret_options(parser)
 
 
@@ -58,4 +62,12 @@ def carry_out(args: argparse.Namespace) -> int:
 
     from ftvm.ui.attachment import Attachment
 
-    return Attachment(addresses, security, eof_exit=args.eof_exit).run()
+    with open_streams(args) as streams:
+        attachment = Attachment(
+            addresses,
+            security,
+            streams,
+            eof_exit=args.eof_exit,
+            convention=args.exit_convention,
+        )
+        return attachment.run()

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
+from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 from ftvm.ui.record_options import add_record_option, find_record
+from ftvm.ui.stream_options import add_stream_options, open_streams
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.runtime.crash import CrashPoint
@@ -44,8 +46,9 @@ flips (WHERE):
                          at guest-physical ADDR; primary@... for the primary
 
 exit status:
-  0..255  what the guest wrote to port 0xf4; 0 if it halts for good, switches
-          off, resets, or you leave (Ctrl-A x, --eof-exit)
+  0..255  what the guest wrote to port 0xf4 (see --exit-convention); 0 if it
+          halts for good, switches off, resets, or you leave (Ctrl-A x,
+          --eof-exit)
   2       wrong options or image, no room for output or report
   120     triple fault             121  guest lost: no replica is left
   122     the replicas differed    125  the host failed
@@ -58,6 +61,7 @@ examples:
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
   ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null
+  ftvm run tests.elf --exit-convention qemu --debugcon debug.txt < /dev/null
   ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
 
 
@@ -144,6 +148,8 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
+    add_stream_options(parser)
+    add_exit_convention(parser)
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -196,8 +202,11 @@ def run_guest(spec: "RunSpec", args: argparse.Namespace) -> int:
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
 
-    with ReportFile(args.report) if args.report else contextlib.nullcontext() as report_file:
-        report = Session(spec, eof_exit=args.eof_exit).run()
+    held = ReportFile(args.report) if args.report else contextlib.nullcontext()
+    with held as report_file, open_streams(args) as streams:
+        convention = args.exit_convention
+        session = Session(spec, streams, eof_exit=args.eof_exit, convention=convention)
+        report = session.run()
         if report_file is not None:
             report_file.write(report)
     return report.exit_status

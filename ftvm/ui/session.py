@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +15,18 @@ from ftvm.errors import (
     FtvmError,
     LostGuestError,
 )
+from ftvm.machine.channels import Stream
 from ftvm.runtime.clock import now_ns
+from ftvm.runtime.ends import End
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_metrics import RunMetrics
 from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.sinks import NO_SINKS, Sink
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import listen
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.divergence_desk import DivergenceDesk
+from ftvm.ui.exit_convention import OURS, exit_status_of
 from ftvm.ui.notices import Notices
 from ftvm.ui.recordings import Recordings
 from ftvm.ui.signals import Signals
@@ -36,8 +41,17 @@ _TICK_NS = Nanoseconds(250_000_000)
 class Session:
     """Runs a guest on the standard streams, once."""
 
-    def __init__(self, spec: RunSpec, *, eof_exit: bool) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        streams: Mapping[Stream, Sink] = NO_SINKS,
+        *,
+        eof_exit: bool,
+        convention: str = OURS,
+    ) -> None:
         self._spec = replace(spec, evidence=Path())
+        self._streams = streams
+        self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         self._notices = Notices()
@@ -57,7 +71,7 @@ class Session:
         raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
         with (
             self._signals,
-            Supervisor(self._spec, self._output.write) as supervisor,
+            Supervisor(self._spec, self._output.write, self._streams) as supervisor,
             self._divergences,
             raw,
         ):
@@ -71,6 +85,8 @@ class Session:
             report = supervisor.report()
             if status is None:
                 status = report.exit_status
+                if report.end == End.EXIT.label:
+                    status = exit_status_of(status, self._convention)
                 differ = report.replicas_equal is False
                 if differ or report.divergences or report.contradictions:
                     status = DivergenceError.exit_status
@@ -134,7 +150,7 @@ class Session:
         now = now_ns()
         if self._settled_ns is None:
             self._settled_ns = now
-        quiet_ns = now - max(self._settled_ns, supervisor.output_at_ns)
+        quiet_ns = now - max(self._settled_ns, supervisor.sinks.written_ns)
         return None if quiet_ns >= QUIET_NS else Nanoseconds(QUIET_NS - quiet_ns)
 
     def _stop(self, supervisor: Supervisor) -> None:

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftvm.machine.bus import Device, PortBus, TimedDevice
+from ftvm.machine.devices import debug_exit, firmware_configuration
 from ftvm.machine.devices.cmos import Cmos
+from ftvm.machine.devices.debug_console import DebugConsole
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
@@ -40,7 +43,12 @@ class Pc:
         self.timed: tuple[TimedDevice, ...] = (self.pit, self.cmos, self.wired.local_apic)
         self.bus = PortBus()
         devices: list[Device] = [*self.wired.devices, self.uart, self.pit, self.cmos, PostPort()]
-        devices.append(DebugExit(exit=self._note("exit")))
+        self.com2 = Uart16550(
+            irq=self._line(3), output=self._note("output2"), name="com2", port=0x2F8
+        )
+        devices += [self.com2, DebugConsole(output=self._note("debug"))]
+        self.bus.attach(DebugExit(exit=self._note("exit")), whole=debug_exit.WHOLE)
+        self.bus.attach(FirmwareConfiguration(64 << 20), whole=firmware_configuration.WHOLE)
         self.i8042 = I8042(
             keyboard_irq=self._line(1),
             auxiliary_irq=self._line(12),
@@ -85,6 +93,7 @@ class Pc:
                 device.advance(Nanoseconds(self.now))
         elif kind == "receive":
             self.uart.receive(rest[0])
+            self.com2.receive(rest[0])
         elif kind == "load":
             self.trace.append(("loaded", self.wired.read(*rest)))
         elif kind == "store":
@@ -110,6 +119,7 @@ PORTS = {
     "control": (0x92, *range(0xCF8, 0xD00)),
     "apic": (0x20, 0x21),
     "pm": tuple(range(0x600, 0x60C)),
+    "qemu": (*range(0xE8, 0xEB), *range(0xF3, 0xF9), *range(0x50F, 0x513), *range(0x2F7, 0x301)),
     "all": (
         *range(0x20, 0x22),
         *range(0x40, 0x44),
@@ -119,7 +129,9 @@ PORTS = {
         0x80,
         0x92,
         *range(0xA0, 0xA2),
-        0xF4,
+        *range(0xE9, 0xF8),
+        *range(0x2F8, 0x300),
+        *range(0x510, 0x512),
         *range(0x3BF, 0x3DC),
         *range(0x3F5, 0x402),
         *range(0x5FD, 0x60D),

@@ -4,7 +4,7 @@ import pytest
 
 from ftvm.errors import StateError
 from ftvm.machine.bus import PortBus
-from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.debug_exit import WHOLE, DebugExit
 from ftvm.machine.devices.post import PostPort
 
 
@@ -132,12 +132,15 @@ def test_post_port_keeps_the_last_code_and_the_page_registers() -> None:
     assert bus.read(0x8F, 1) == 7
 
 
-def test_debug_exit_reports_one_byte_and_reads_all_ones() -> None:
+def test_debug_exit_reports_one_byte_of_any_write_and_reads_0() -> None:
     values: list[int] = []
     bus = PortBus()
-    bus.attach(DebugExit(exit=values.append))
+    bus.attach(DebugExit(exit=values.append), whole=WHOLE)
     bus.write(0xF4, 1, 3)
+    bus.write(0xF4, 2, 0x0405)
     bus.write(0xF4, 4, 0x12345607)
     bus.write(0xF3, 2, 0x0900)
-    assert values == [3, 7, 9]
-    assert bus.read(0xF4, 4) == 0xFFFF_FFFF
+    bus.write(0xF7, 1, 11)
+    bus.write(0xF8, 1, 13)
+    assert values == [3, 5, 7, 9, 11]
+    assert bus.read(0xF4, 4) == 0

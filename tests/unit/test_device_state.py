@@ -9,7 +9,9 @@ import pytest
 from ftvm.errors import StateError
 from ftvm.machine.bus import Device
 from ftvm.machine.devices.cmos import Cmos
+from ftvm.machine.devices.debug_console import DebugConsole
 from ftvm.machine.devices.debug_exit import DebugExit
+from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import PicPair
 from ftvm.machine.devices.pit8254 import Pit8254
@@ -45,6 +47,8 @@ DEVICES: dict[str, Callable[[], Device]] = {
     "lapic": lambda: Interrupts(intr=ignore, clock=clock).local_apic,
     "ioapic": lambda: Interrupts(intr=ignore, clock=clock).io_apic,
     "exit": lambda: DebugExit(exit=ignore),
+    "debugcon": lambda: DebugConsole(output=ignore),
+    "fwcfg": lambda: FirmwareConfiguration(1 << 24),
 }
 
 
@@ -101,6 +105,7 @@ def nested(state: Any, path: str, value: object) -> Any:
         ("lapic", "irr", b"", "lapic: irr has 0 bytes, not 32"),
         ("ioapic", "table", b"\xff" * 192, "ioapic: table has an entry with reserved bits"),
         ("control", "port_a", 1, "control: port_a is 0x1, has bits outside"),
+        ("fwcfg", "key", 0x10000, "fwcfg: key is 65536, not in"),
         ("vga", "palette_at", 768, "vga: palette_at is 768, not in"),
         ("vga", "palette", b"@" * 768, "vga: palette has a component of more than 6 bits"),
     ],

@@ -1,7 +1,9 @@
 """The port by which a guest says that it is done, and with what status.
 
-QEMU has the same as ``-device isa-debug-exit,iobase=0xf4,iosize=1``; QEMU's
-process then ends with ``value << 1 | 1``, ours with the value.
+QEMU has the same as ``-device isa-debug-exit,iobase=0xf4,iosize=4``: a write of any
+size to any of the four ports ends the machine, a read gives 0. QEMU's process
+then ends with ``value << 1 | 1``, ours with the value, or with QEMU's number if
+that is wanted; of either an exit status has the low eight bits.
 """
 
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from dataclasses import dataclass
 from ftvm.machine.devices.fields import checked
 
 PORT = 0xF4
+PORT_COUNT = 4
+WHOLE = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +22,19 @@ class DebugExitState:
 
 
 class DebugExit:
-    """Passes each byte written to port 0xf4 to `exit`."""
+    """Passes what is written to ports 0xf4-0xf7 to `exit`."""
 
     def __init__(self, *, exit: Callable[[int], None]) -> None:
         self.name = "exit"
-        self.ports: tuple[range, ...] = (range(PORT, PORT + 1),)
+        self.ports: tuple[range, ...] = (range(PORT, PORT + PORT_COUNT),)
         self._exit = exit
 
     def read(self, port: int, size: int) -> int:
-        """Return all ones: nothing drives the bus."""
-        return 0xFF
+        """Return 0."""
+        return 0
 
     def write(self, port: int, size: int, value: int) -> None:
-        """Report `value` as the guest's exit status, 0 to 255."""
+        """Report the low byte of `value` as the guest's exit status."""
         self._exit(value & 0xFF)
 
     def state(self) -> DebugExitState:

@@ -139,6 +139,11 @@ class Uart16550:
         self._update()
 
     @property
+    def asserted(self) -> bool:
+        """The level of the interrupt output."""
+        return self._asserted
+
+    @property
     def queued(self) -> int:
         """How many received bytes wait outside the FIFO, unseen by the guest."""
         if self._mcr & MCR_LOOP:

@@ -1,0 +1,70 @@
+"""Files for what a guest puts out beside its console: the other serial ports, port E9."""
+
+import argparse
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, BinaryIO
+
+from ftvm.errors import HostError, UsageError
+from ftvm.ui.console import STDOUT
+
+if TYPE_CHECKING:  # loads the machine, which parsing needs not
+    from ftvm.machine.channels import Stream
+    from ftvm.runtime.sinks import Sink
+
+STANDARD_OUTPUT = "-"
+
+_OPTIONS = {
+    "com2": "COM2, the serial port at 2f8h",
+    "com3": "COM3, at 3e8h",
+    "com4": "COM4, at 2e8h",
+    "debugcon": "the debug console, port E9",
+}
+
+
+def add_stream_options(parser: argparse.ArgumentParser) -> None:
+    """Add --com2, --com3, --com4 and --debugcon."""
+    for name, what in _OPTIONS.items():
+        parser.add_argument(
+            f"--{name}", metavar="FILE", help=f"write there what the guest sends to {what}; - for"
+            " standard output"
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def open_streams(
+    args: argparse.Namespace,
+) -> Iterator[Mapping["Stream", "Sink"]]:
+    """Open the files; UsageError says which cannot be. HostError comes of a disk that is full."""
+    from ftvm.machine.channels import Stream
+
+    streams = (Stream.COM2, Stream.COM3, Stream.COM4, Stream.DEBUG)
+    with contextlib.ExitStack() as files:
+        writers = {}
+        for stream, name in zip(streams, _OPTIONS, strict=True):
+            if (path := getattr(args, name)) is not None:
+                writers[stream] = _writer(path, files.enter_context(_open(path, name)))
+        yield writers
+
+
+def _open(path: str, name: str) -> BinaryIO:
+    try:
+        if path == STANDARD_OUTPUT:
+            return os.fdopen(os.dup(STDOUT), "wb", buffering=0)
+        return open(path, "wb", buffering=0)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file's name"
+        raise UsageError(f"--{name} {path!r}: {reason}") from None
+
+
+def _writer(path: str, file: BinaryIO) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[file.write(view) :]
+        except OSError as error:
+            raise HostError(f"cannot write to {path}: {error.strerror}") from None
+
+    return write
