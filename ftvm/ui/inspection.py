@@ -10,6 +10,7 @@ from ftvm.errors import LogError
 from ftvm.log.run_entries import RunEntries
 from ftvm.log.run_reader import RunReader
 from ftvm.log.run_replay import RunReplay, check_engine
+from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import Entry, Kind
 from ftvm.machine.engine import ENGINE
 from ftvm.ui.disassembly import instruction_at
@@ -84,7 +85,8 @@ def summarize(reader: RunReader) -> Summary:
     with ProgressBar("reading", reader.end_count - reader.begin_count) as progress:
         for number, entry in enumerate(entries):
             kinds[kind_name(entry)] += 1
-            inputs += len(entry.payload) if entry.kind is Kind.INPUT else 0
+            is_typed = entry.kind is Kind.INPUT and entry.value == Stream.CONSOLE
+            inputs += len(entry.payload) if is_typed else 0
             if number % _PROGRESS_ENTRIES == 0:
                 progress.at(entry.count - reader.begin_count)
     header, end = reader.header, reader.end
