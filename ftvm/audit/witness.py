@@ -136,6 +136,8 @@ class ReplicaWitness:
             self._write(self._leaving)
             self._leaving = None
         match event:
+            case Send(link, Exited()) if link == self._peer:
+                pass  # which nobody outside sees
             case Send(_, message):
                 self._goes_out(message)
             case events.GenerationWon(generation):

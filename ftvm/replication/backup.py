@@ -99,6 +99,7 @@ class BackupProtocol(Party):
         self._incoming = IncomingLog(settings.log_unmarked_bytes_max)
         self._exited: Exited | None = None
         self._farewell: Goodbye | None = None
+        self._primary_exited: Exited | None = None
         self._told_executed = InstructionCount(0)
         self._needs_state = needs_state
         self._pieces = self._told_pieces = 0
@@ -214,6 +215,9 @@ class BackupProtocol(Party):
         if not self.position <= position <= self.mark.position:
             raise ValueError(f"log used to {position}, mark at {self.mark.position}")
         self.count, self.position = count, position
+        if self._exited is not None and count < self.mark.count:
+            self.diverged(count, "the guest ends here, and the primary's goes on")
+            return
         # Often enough that a primary stopped by the lag bound goes on smoothly.
         step = self._settings.lag_count_max // _STEPS
         if (
@@ -331,6 +335,8 @@ class BackupProtocol(Party):
                 self.console.outputs[channel].confirm(offset)
             case Heartbeat():
                 pass
+            case Exited():
+                self._primary_exited = message
             case Goodbye(Reason.SWITCH_OVER, _, detail):
                 self._lose_primary(LossCause.LEFT, detail)
             case Goodbye():
@@ -434,10 +440,14 @@ class BackupProtocol(Party):
     def _end(self) -> None:
         assert self._farewell is not None
         reason, status = self._farewell.reason, self._farewell.status
-        mine = self._exited
+        mine, theirs = self._exited, self._primary_exited
         if reason is Reason.GUEST_ENDED and (mine is None or mine.status != status):
             made = "goes on" if mine is None else f"ended with status {mine.status}"
             self.diverged(self.count, f"guest ended with status {status}, here it {made}")
+            return
+        if mine is not None and theirs is not None and mine.digest != theirs.digest:
+            what = f"the digest at the guest's end is {mine.digest.hex()}"
+            self.diverged(self.count, f"{what}, and the primary's is {theirs.digest.hex()}")
             return
         self._automaton.fire(BackupTrigger.CAUGHT_UP)
         self._events.append(Ended(reason, status))

@@ -384,7 +384,8 @@ class Consumed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Exited(Message):
-    """Node to endpoint: the guest has ended; all its output has been sent before this."""
+    """Node to endpoint, and primary to backup: the guest has ended; all its output, and all log,
+    has been sent before this."""
 
     CODE: ClassVar[int] = 21
 
@@ -430,7 +431,7 @@ class Status(Message):
 
 LOGGING_MESSAGES: tuple[type[Message], ...] = (
     Hello, Entries, Mark, Ack, Released, Heartbeat, Goodbye, Diverged,
-    State, Taken, Kept, Handover, Complete, Commit,
+    State, Taken, Kept, Handover, Complete, Commit, Exited,
 )  # fmt: skip
 CONSOLE_MESSAGES: tuple[type[Message], ...] = (
     Heartbeat, Goodbye, ConsoleHello, Output, Received, Input, Consumed, Exited, Fenced,

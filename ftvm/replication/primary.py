@@ -462,6 +462,8 @@ class PrimaryProtocol(Party):
         if self._backup is not None:
             self.lockstep.awaited = True
             self._publish(self.flow.now)
+            if self._exited is not None and reason is Reason.GUEST_ENDED:
+                self._backup.send(self._exited)
             self._backup.send(Goodbye(reason, status, DETAIL.fit(detail)))
         self.console.goodbye(reason, status, detail)
         self._events.append(Ended(reason, status))

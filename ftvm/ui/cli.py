@@ -18,6 +18,7 @@ from ftvm.ui import (
     console_command,
     demo_command,
     diff_command,
+    doctor_command,
     export_command,
     guests_command,
     inspect_command,
@@ -42,7 +43,7 @@ _GROUPS = (
         (record_command, replay_command, inspect_command, diff_command, export_command),
     ),
     ("proof", (simulate_command, audit_command)),
-    ("shell", (completion_command,)),
+    ("setup", (doctor_command, completion_command)),
 )
 
 _EXAMPLE = """\

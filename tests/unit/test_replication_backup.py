@@ -438,15 +438,24 @@ def test_backup_ends_with_the_guest_after_computing_the_end_itself(following: Ba
     assert following.of(AskStore) == []
 
 
-@pytest.mark.parametrize("status", [4, None], ids=["other status", "no end"])
+@pytest.mark.parametrize("end", [(4, b""), (3, b"other"), None], ids=["status", "state", "no end"])
 def test_backup_that_does_not_end_as_the_primary_did_has_diverged(
-    following: Backup, status: int | None
+    following: Backup, end: tuple[int, bytes] | None
 ) -> None:
-    following.hear(mark(10), Goodbye(Reason.GUEST_ENDED, 3, ""))
-    if status is not None:
-        following.protocol.exited(InstructionCount(10), status, b"")
+    theirs = Exited(Generation(1), 3, InstructionCount(10), b"")
+    following.hear(mark(10), theirs, Goodbye(Reason.GUEST_ENDED, 3, ""))
+    if end is not None:
+        following.protocol.exited(InstructionCount(10), *end)
     following.run(10)
     assert [halt.cause for halt in following.of(Halt)] == [HaltCause.DIVERGED]
+
+
+def test_backup_whose_guest_ends_before_the_primarys_has_diverged(following: Backup) -> None:
+    following.hear(mark(10))
+    following.protocol.exited(InstructionCount(7), 3, b"")
+    following.run(7)
+    (halt,) = following.of(Halt)
+    assert "the primary's goes on" in halt.detail
 
 
 def test_connection_that_closes_after_goodbye_is_no_failure(following: Backup) -> None:

@@ -280,7 +280,10 @@ def test_exit_obeys_the_output_rule_and_is_confirmed_before_the_backup_may_go() 
     ]
     assert primary.of(Ended) == []
     primary.hear(TERMINAL, Goodbye(Reason.GUEST_ENDED, 3, ""))
-    assert primary.sent(BACKUP) == [Goodbye(Reason.GUEST_ENDED, 3, "")]
+    assert primary.sent(BACKUP) == [
+        Exited(Generation(1), 3, InstructionCount(12), b"digest"),
+        Goodbye(Reason.GUEST_ENDED, 3, ""),
+    ]
     assert primary.events[-1] == Ended(Reason.GUEST_ENDED, 3)
 
 
