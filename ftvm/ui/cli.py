@@ -14,6 +14,7 @@ from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
 from ftvm.ui import (
     audit_command,
+    bench_command,
     completion_command,
     console_command,
     demo_command,
@@ -42,7 +43,7 @@ _GROUPS = (
         "runs",
         (record_command, replay_command, inspect_command, diff_command, export_command),
     ),
-    ("proof", (simulate_command, audit_command)),
+    ("proof", (simulate_command, audit_command, bench_command)),
     ("setup", (doctor_command, completion_command)),
 )
 

@@ -30,6 +30,8 @@ from ftvm.units import InstructionCount, Nanoseconds
 
 EXIT_TORN = 1
 _SLICE_NS = 50_000_000
+_FIRST_SLICE_NS = 1_000_000
+"""The first words are shown at once; the slices grow from here."""
 _STATUS = {
     Finding.EQUAL: 0,
     Finding.TORN: EXIT_TORN,
@@ -153,9 +155,11 @@ class ReplaySession:
         replay = self._replay
         first = replay.count
         quiet = show and not self._as_json and os.isatty(STDOUT)
+        slice_ns = _FIRST_SLICE_NS
         with ProgressBar(what, until - first, quiet=quiet) as progress:
             while replay.count < until and not replay.over:
-                deadline = Nanoseconds(replay.machine.cpu.host_ns() + _SLICE_NS)
+                deadline = Nanoseconds(replay.machine.cpu.host_ns() + slice_ns)
+                slice_ns = min(slice_ns * 2, _SLICE_NS)
                 self._show(replay.run(until, deadline), show=show)
                 progress.at(replay.count - first)
                 if (status := self._interruption()) is not None:

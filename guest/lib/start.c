@@ -5,6 +5,7 @@
 #include "cpu.h"
 #include "options.h"
 #include "pic.h"
+#include "print.h"
 #include "traps.h"
 
 /* What EAX holds if a Multiboot loader started us, Multiboot section 3.2. */
@@ -29,6 +30,8 @@ _Noreturn void guest_start(uint32_t magic, const struct multiboot_info *info) {
     traps_init();
     if (magic == LOADER_MAGIC && (info->flags & INFO_COMMAND_LINE))
         options_init((const char *)info->command_line);
+    if (option_switch("go")) /* for whoever measures what comes now */
+        print("go\n");
     guest_exit(guest_main());
 }
 

@@ -10,7 +10,10 @@ from ftvm_command import FtvmCommand
 
 import ftvm as package
 
-COMMANDS = ("demo", "run", "serve", "console", "status", "simulate", "guests", "completion")
+COMMANDS = (
+    *("demo", "run", "serve", "console", "status", "simulate", "bench", "guests"),
+    "completion",
+)
 
 
 def test_guests_as_json(ftvm: FtvmCommand) -> None:

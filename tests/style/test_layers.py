@@ -19,6 +19,7 @@ LAYERS = (
     "audit",
     "simulation",
     "runtime",
+    "bench",
     "ui",
 )
 BASE_MODULES = {"__init__", "errors", "units"}

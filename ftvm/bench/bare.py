@@ -7,8 +7,8 @@ core alone.
 import time
 from typing import Any
 
-from benchmarks.guests import CannotRunError
-from benchmarks.machine_code import NativeCallbacks
+from ftvm.bench.machine_code import NativeCallbacks
+from ftvm.bench.watch import CannotRunError
 from ftvm.machine.cpu import FOREVER, NEVER, Mode, Reason, ffi, lib
 from ftvm.machine.machine import FLAT_HFLAGS
 

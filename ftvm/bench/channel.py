@@ -1,16 +1,12 @@
-"""``python -m benchmarks.channel``: what protecting a channel costs, between two processes."""
+"""What protecting a channel costs: the transport between two processes, plain and protected."""
 
-import argparse
 import os
-import statistics
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.table import Table
-
+from ftvm.bench.measurement import Measurement, percentile
+from ftvm.bench.plan import Plan, Tell
 from ftvm.replication.events import Link
 from ftvm.runtime import security
 from ftvm.runtime.key_file import generate_key
@@ -21,6 +17,16 @@ MESSAGE = bytes(48)
 """As long as a mark in its frame."""
 CHUNK_BYTES = 1 << 16
 UNSENT_BYTES_MAX = 1 << 20
+SECTION = "channel"
+FIGURES = {
+    "connect and first answer, p50": ("µs", "less"),
+    "message and answer, p50": ("µs", "less"),
+    "message and answer, p99": ("µs", "less"),
+    "one way": ("MB/s", "more"),
+}
+FULL = (3000, 100)
+TINY = (50, 2)
+"""Rounds of messages, and megabytes one way."""
 
 
 @contextmanager
@@ -99,33 +105,32 @@ def measure(secured: Security | None, rounds: int, megabytes: int) -> dict[str, 
             transport.send(link, chunk)
         hear(transport, chunks - heard)
         seconds = (time.perf_counter_ns() - start) / 1e9
-    turns.sort()
-    return {
-        "connect and first answer, p50, us": statistics.median(greetings),
-        "message and answer, p50, us": statistics.median(turns),
-        "message and answer, p99, us": turns[len(turns) * 99 // 100],
-        "one way, MB/s": chunks * CHUNK_BYTES / 1e6 / seconds,
-    }
+    figures = (
+        percentile(greetings, 0.5),
+        percentile(turns, 0.5),
+        percentile(turns, 0.99),
+        chunks * CHUNK_BYTES / 1e6 / seconds,
+    )
+    return dict(zip(FIGURES, figures, strict=True))
 
 
-def main() -> int:
-    """Measure both kinds in turn and print them side by side."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.channel", description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="only to see that it works")
-    tiny = parser.parse_args().tiny
-    rounds, megabytes, repeats = (50, 2, 1) if tiny else (5000, 200, 5)
+def measure_channels(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
+    """Measure both kinds in turn."""
     kinds = {"plain": None, "protected": security.from_key(generate_key())}
-    results: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
-    for _ in range(repeats):
+    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for turn in range(plan.turns):
+        tell(f"channels, turn {turn + 1} of {plan.turns}")
         for kind, secured in kinds.items():
-            results[kind].append(measure(secured, rounds, megabytes))
-    table = Table("", *kinds, title=f"medians of {repeats}")
-    for figure in results["plain"][0]:
-        medians = [statistics.median(r[figure] for r in results[kind]) for kind in kinds]
-        table.add_row(figure, *(f"{median:,.0f}" for median in medians))
-    Console().print(table)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            runs[kind].append(measure(secured, *(TINY if plan.tiny else FULL)))
+    for row, (unit, better) in FIGURES.items():
+        yield [
+            Measurement(
+                section=SECTION,
+                row=row,
+                column=kind,
+                unit=unit,
+                better=better,
+                samples=[run[row] for run in made],
+            )
+            for kind, made in runs.items()
+        ]

@@ -4,13 +4,11 @@ Times are of this process's CPU. What the guest's loop and the call from Python
 into the core cost is measured in the same round and taken off.
 """
 
-import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.bare import (
+from ftvm.bench.bare import (
     IN_AL_DX,
     LINE_STATUS_PORT,
     NOP,
@@ -21,27 +19,25 @@ from benchmarks.bare import (
     load,
     loop,
 )
-from benchmarks.engines import EPOCH_S, MEMORY_BYTES
-from benchmarks.guests import CannotRunError
-from benchmarks.ours import boot, drive
+from ftvm.bench.measurement import Measurement
+from ftvm.bench.plan import Plan, Tell
+from ftvm.bench.programs import image_path
+from ftvm.bench.watch import CannotRunError
 from ftvm.machine import snapshot
+from ftvm.machine.boot.multiboot1 import load as load_image
 from ftvm.machine.cpu import NEVER, Mode, Reason, lib
 from ftvm.machine.machine import Machine, MachineConfig
-from ftvm.units import PAGE_BYTES, GuestPhysical
+from ftvm.units import PAGE_BYTES, GuestPhysical, Nanoseconds
 
 STOP_EVERY = 1009  # a prime, so that stops fall anywhere in the loop's block
 FOR_EVER = 1 << 30
 STEPS_APART = 100
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; `goal` is the most that the design allows, if it says."""
-
-    name: str
-    value: float
-    unit: str
-    goal: float | None = None
+SEND_EVERY_NS = 1_000_000
+"""How often a primary turns to its log."""
+SECTION = "single costs"
+COLUMN = "cost"
+_MEMORY_BYTES = 64 << 20
+_EPOCH_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -60,28 +56,54 @@ FULL = Size(results=600_000, stops=20_000, ports=400_000, pages=2048, ticks=400,
 TINY = Size(results=3_200, stops=100, ports=1_600, pages=32, ticks=20, rounds=1)
 
 
-def measure(images: dict[str, Path], size: Size, tell: Callable[[str], None]) -> list[Figure]:
+def measure_single(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
     """Take every figure."""
-    figures: list[Figure] = []
+    size = TINY if plan.tiny else FULL
     for name, take in (
         ("results", _results),
         ("stops", _stops),
         ("port accesses", _ports),
         ("pages", _pages),
+        ("log", _log),
+        ("snapshot", _snapshot),
     ):
-        tell(name)
-        figures += take(size)
-    tell("log and snapshot")
-    return figures + _log(images, size) + _snapshot(images, size)
+        tell(f"single costs: {name}")
+        yield take(size)
 
 
-def _median_of(rounds: int, sample: Callable[[], tuple[float, ...]]) -> list[float]:
-    """Medians, position by position, of what `sample` returns in each round."""
-    samples = [sample() for _ in range(rounds)]
-    return [statistics.median(column) for column in zip(*samples, strict=True)]
+def _figure(row: str, samples: list[float], unit: str) -> Measurement:
+    return Measurement(
+        section=SECTION, row=row, column=COLUMN, unit=unit, better="less", samples=samples
+    )
 
 
-def _results(size: Size) -> list[Figure]:
+def _sample(rounds: int, take: Callable[[], tuple[float, ...]]) -> list[list[float]]:
+    """What `take` returns in each round, position by position."""
+    return [list(column) for column in zip(*(take() for _ in range(rounds)), strict=True)]
+
+
+def _boot(guest: str, options: str) -> Machine:
+    machine = Machine(MachineConfig(memory_bytes=_MEMORY_BYTES, epoch_s=_EPOCH_S))
+    image = image_path(guest).read_bytes()
+    machine.boot(load_image(image, _MEMORY_BYTES, options, guest))
+    return machine
+
+
+def _drive(machine: Machine) -> int:
+    """Run the machine to its guest's exit; return the bytes of its log."""
+    log_bytes = 0
+    recording = machine.mode is Mode.RECORD
+    while machine.exit_value is None:
+        deadline = Nanoseconds(machine.cpu.host_ns() + SEND_EVERY_NS) if recording else NEVER
+        reason = machine.run(deadline=deadline)
+        log_bytes += len(machine.cpu.log_take()) if recording else 0
+        machine.take_outputs()
+        if reason is Reason.HALTED and (due := machine.next_deadline()) is not None:
+            time.sleep(max(0, due - machine.cpu.guest_ns()) / 1e9)
+    return log_bytes
+
+
+def _results(size: Size) -> list[Measurement]:
     rounds = size.results // UNROLLED
     results = rounds * UNROLLED
     entry_bytes = 0.0
@@ -102,14 +124,14 @@ def _results(size: Size) -> list[Figure]:
         costs.append(_alone_seconds(rounds))
         return tuple(cost / results * 1e9 for cost in costs)
 
-    rdtsc, rdtsc_replayed, rdrand, rdrand_replayed, alone = _median_of(size.rounds, sample)
+    rdtsc, rdtsc_replayed, rdrand, rdrand_replayed, alone = _sample(size.rounds, sample)
     return [
-        Figure("rdtsc, logged", rdtsc, "ns", 15),
-        Figure("rdtsc, logged, one in 100 steps: reads the host's clock", alone, "ns"),
-        Figure("rdtsc, replayed", rdtsc_replayed, "ns"),
-        Figure("rdrand, logged", rdrand, "ns"),
-        Figure("rdrand, replayed", rdrand_replayed, "ns"),
-        Figure("rdtsc in the log", entry_bytes, "bytes"),
+        _figure("rdtsc, logged", rdtsc, "ns"),
+        _figure("rdtsc, logged, one in 100 steps: reads the host's clock", alone, "ns"),
+        _figure("rdtsc, replayed", rdtsc_replayed, "ns"),
+        _figure("rdrand, logged", rdrand, "ns"),
+        _figure("rdrand, replayed", rdrand_replayed, "ns"),
+        _figure("rdtsc in the log", [entry_bytes], "bytes"),
     ]
 
 
@@ -120,7 +142,7 @@ def _alone_seconds(rounds: int) -> float:
     return recorded.run_to_halt() - BareMachine(loop(NOP + apart, rounds)).run_to_halt()
 
 
-def _stops(size: Size) -> list[Figure]:
+def _stops(size: Size) -> list[Measurement]:
     steps = size.stops * STOP_EVERY
     counts = range(STOP_EVERY, steps + 1, STOP_EVERY)
     run, line = lib.core_run, lib.core_set_interrupt_line
@@ -155,21 +177,21 @@ def _stops(size: Size) -> list[Figure]:
         interrupts = replayed.replay(recorded.take_log(), steps) - plain
         return stops / size.stops * 1e9, interrupts / size.stops * 1e9
 
-    stops, interrupts = _median_of(size.rounds, sample)
+    stops, interrupts = _sample(size.rounds, sample)
     return [
-        Figure("stop anywhere and resume, in C", stops, "ns", 1000),
-        Figure("stop for an interrupt, deliver it and resume, in C", interrupts, "ns", 1000),
+        _figure("stop anywhere and resume, in C", stops, "ns"),
+        _figure("stop for an interrupt, deliver it and resume, in C", interrupts, "ns"),
     ]
 
 
-def _ports(size: Size) -> list[Figure]:
+def _ports(size: Size) -> list[Measurement]:
     rounds = size.ports // UNROLLED
     ports = rounds * UNROLLED
 
     def sample() -> tuple[float, ...]:
         plain = BareMachine(loop(NOP, rounds)).run_to_halt()
         native = BareMachine(loop(IN_AL_DX, rounds)).run_to_halt()
-        machine = Machine(MachineConfig(memory_bytes=MEMORY_BYTES, epoch_s=EPOCH_S))
+        machine = Machine(MachineConfig(memory_bytes=_MEMORY_BYTES, epoch_s=_EPOCH_S))
         load(machine.cpu._core, loop(IN_AL_DX, rounds))
         start = time.process_time()
         reason = machine.run()
@@ -178,18 +200,18 @@ def _ports(size: Size) -> list[Figure]:
             raise CannotRunError(f"reading port {LINE_STATUS_PORT:#x} ended by {reason.name}")
         return (native - plain) / ports * 1e9, (python - plain) / ports * 1e9
 
-    native_ns, python_ns = _median_of(size.rounds, sample)
+    native_ns, python_ns = _sample(size.rounds, sample)
     return [
-        Figure("port access, the core's share", native_ns, "ns"),
-        Figure("port access with the UART in Python", python_ns, "ns"),
+        _figure("port access, the core's share", native_ns, "ns"),
+        _figure("port access with the UART in Python", python_ns, "ns"),
     ]
 
 
-def _pages(size: Size) -> list[Figure]:
+def _pages(size: Size) -> list[Measurement]:
     content = bytes(range(256)) * (PAGE_BYTES // 256)
 
     def sample() -> tuple[float, ...]:
-        machine = Machine(MachineConfig(memory_bytes=MEMORY_BYTES, epoch_s=EPOCH_S))
+        machine = Machine(MachineConfig(memory_bytes=_MEMORY_BYTES, epoch_s=_EPOCH_S))
         machine.checkpoint()
         start = time.process_time()
         machine.checkpoint()
@@ -201,23 +223,23 @@ def _pages(size: Size) -> list[Figure]:
         dirty = time.process_time() - start
         return clean * 1e6, (dirty - clean) / size.pages * 1e9
 
-    clean, page = _median_of(size.rounds, sample)
+    clean, page = _sample(size.rounds, sample)
     return [
-        Figure("digest, nothing written since the last", clean, "µs"),
-        Figure("digest, each page written", page, "ns"),
+        _figure("digest, nothing written since the last", clean, "µs"),
+        _figure("digest, each page written", page, "ns"),
     ]
 
 
-def _log(images: dict[str, Path], size: Size) -> list[Figure]:
-    machine = boot(images["ticker"], f"rate=1000 ticks={size.ticks}")
+def _log(size: Size) -> list[Measurement]:
+    machine = _boot("ticker", f"rate=1000 ticks={size.ticks}")
     machine.record()
-    _, log_bytes = drive(machine)
-    return [Figure("timer interrupt in the log", log_bytes / size.ticks, "bytes")]
+    log_bytes = _drive(machine)
+    return [_figure("timer interrupt in the log", [log_bytes / size.ticks], "bytes")]
 
 
-def _snapshot(images: dict[str, Path], size: Size) -> list[Figure]:
-    machine = boot(images["sort"], "size=2000 rounds=1")
-    drive(machine)
+def _snapshot(size: Size) -> list[Measurement]:
+    machine = _boot("sort", "size=2000 rounds=1")
+    _drive(machine)
     length = 0
 
     def sample() -> tuple[float, ...]:
@@ -229,10 +251,10 @@ def _snapshot(images: dict[str, Path], size: Size) -> list[Figure]:
         length = len(taken)
         return (middle - start) * 1e3, (time.process_time() - middle) * 1e3
 
-    take, restore = _median_of(size.rounds, sample)
-    megabytes = MEMORY_BYTES >> 20
+    take, restore = _sample(size.rounds, sample)
+    megabytes = _MEMORY_BYTES >> 20
     return [
-        Figure(f"snapshot of {megabytes} MiB, mostly empty", take, "ms"),
-        Figure("restoring it", restore, "ms"),
-        Figure("its size", length / 1e3, "kB"),
+        _figure(f"snapshot of {megabytes} MiB, mostly empty", take, "ms"),
+        _figure("restoring it", restore, "ms"),
+        _figure("its size", [length / 1e3], "kB"),
     ]

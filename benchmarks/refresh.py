@@ -1,0 +1,55 @@
+"""Measure this machine and write table and plots into the project's README."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ftvm.bench.session import Document, read_document
+from ftvm.bench.tables import Speeds, markdown, readme_tables
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = Path("benchmarks") / "measured.json"
+PLOTS = Path("benchmarks") / "plots"
+BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+
+
+def main() -> int:
+    """Measure unless told to keep the figures, draw, and write the README anew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="measure nothing, write again")
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    ftvm = [sys.executable, "-P", "-m", "ftvm", "bench", "--plots", str(PLOTS)]
+    source = "--from" if arguments.keep else "--json"
+    status = subprocess.run([*ftvm, source, str(FIGURES)], check=False).returncode
+    if status:
+        return status
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, behind = rest.partition(END)
+    text = section(read_document(FIGURES))
+    readme.write_text(before + BEGIN + text + END + behind, encoding="utf-8")
+    return 0
+
+
+def section(document: Document) -> str:
+    """Return what the README says between its marks."""
+    host = document.host
+    parts = [
+        f"On {host.cpu}, {host.cpus} CPUs ({host.system}; "
+        + ", ".join(f"{name} {version}" for name, version in host.versions.items())
+        + f"), by `ftvm bench --json {FIGURES} --plots {PLOTS}` in "
+        f"{document.wall_s / 60:.0f} minutes; medians of wall-clock speed, "
+        f"load {document.load_before:.1f} at the start:\n",
+        *(f"**{table.title}**\n\n{markdown(table)}" for table in readme_tables(document)),
+    ]
+    if Speeds(document, "wall").rows:
+        parts.append(f"![Speed of every rival in every work]({PLOTS}/speed.svg)\n")
+    parts.append(f"![What the cost grows with]({PLOTS}/scaling.svg)\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

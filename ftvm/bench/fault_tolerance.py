@@ -1,0 +1,171 @@
+"""What fault tolerance costs, in the terms of the VMware FT paper's tables.
+
+Scales, Nelson, Venkitachalam: The Design of a Practical System for
+Fault-Tolerant Virtual Machines, 2010, section 5.
+"""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ftvm.bench.guest_run import Reported, run_guest
+from ftvm.bench.measurement import Measurement, percentile
+from ftvm.bench.plan import Plan, Tell
+from ftvm.bench.programs import image_path
+from ftvm.bench.rivals import COUNTED, PAIR
+from ftvm.bench.watch import CannotRunError, Typing
+from ftvm.runtime.report import RunReport
+from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.supervisor import Supervisor
+from ftvm.units import Nanoseconds
+
+LOG_SECTION = "log of a pair"
+COMMIT_SECTION = "output commit"
+FAILOVER_SECTION = "failover"
+
+_READY, _KEY, _LAST_KEY = b"ready\n", b"i", b"q"
+_TICK = Nanoseconds(1_000_000)
+_PATIENCE_S = 60.0
+_ECHO = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+stream, _ = listener.accept()
+stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while data := stream.recv(4096):
+    stream.sendall(data)
+"""
+_PARTS = (("p50", 0.5), ("p99", 0.99))
+
+
+def typing_for(seconds: float) -> Typing:
+    """Type at the guest `counter`."""
+    return Typing(_READY, _KEY, _LAST_KEY, seconds)
+
+
+def measure_log(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
+    """How much log a guest makes that is idle, that computes, and that is typed at."""
+    seconds = 2 * plan.seconds
+    kinds: dict[str, Callable[[], Reported]] = {
+        "idle, 100 Hz": lambda: run_guest(
+            PAIR, "ticker", f"rate=100 ticks={max(int(seconds * 100), 2)}"
+        ),
+        "computing, 100 Hz": lambda: run_guest(
+            PAIR, "ticks", f"rate=100 rounds={max(int(seconds * 15000), 10)}"
+        ),
+        "typed at": lambda: run_guest(PAIR, "counter", "", typing=typing_for(seconds)),
+    }
+    for kind, run in kinds.items():
+        tell(f"log: {kind}")
+        runs = [run() for _ in range(plan.turns)]
+        yield [
+            _figure(
+                LOG_SECTION,
+                "bandwidth",
+                kind,
+                "Mbit/s",
+                [one.report["log"]["bytes"] * 8e-6 / one.watched.wall_s for one in runs],
+            ),
+            _figure(
+                LOG_SECTION,
+                "for 1,000 instructions",
+                kind,
+                "bytes",
+                [one.report["log"]["bytes"] * 1e3 / one.report["instructions"] for one in runs],
+            ),
+        ]
+
+
+def measure_commit(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
+    """From a key to its answer: the output rule makes the pair wait for its backup once."""
+    answers: dict[str, list[float]] = {"TCP echo": [], COUNTED: [], PAIR: []}
+    for turn in range(plan.turns):
+        tell(f"output commit, turn {turn + 1} of {plan.turns}")
+        answers["TCP echo"] += _tcp_echoes(plan.seconds)
+        for rival in (COUNTED, PAIR):
+            run = run_guest(rival, "counter", "", typing=typing_for(plan.seconds))
+            answers[rival] += run.watched.answers_s
+    for kind, samples in answers.items():
+        yield [
+            _figure(
+                COMMIT_SECTION, f"key to answer, {name}", kind, "ms",
+                [percentile(samples, part) * 1e3],
+            )
+            for name, part in _PARTS
+        ]  # fmt: skip
+
+
+def _tcp_echoes(seconds: float) -> list[float]:
+    """Times that a byte takes to another process and back, over loopback."""
+    command = [sys.executable, "-P", "-c", _ECHO]
+    samples = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = ("127.0.0.1", int(server.stdout.readline()))
+        with socket.create_connection(address) as stream:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            until = time.perf_counter() + seconds
+            while (begun := time.perf_counter()) < until:
+                stream.sendall(_KEY)
+                stream.recv(1)
+                samples.append(time.perf_counter() - begun)
+    return samples
+
+
+def measure_failover(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
+    """Kill the primary again and again; each time another backup has joined."""
+    report = _fail_over(plan.failovers, tell)
+    if len(report.failovers) != plan.failovers:
+        raise CannotRunError(f"{plan.failovers} primaries died, {len(report.failovers)} followed")
+    steps = ("detect_ns", "drain_ns", "arbitrate_ns", "go_live_ns", "attach_ns", "total_ns")
+    for step in steps:
+        times = [getattr(failover.time, step) / 1e6 for failover in report.failovers]
+        row = step.removesuffix("_ns").replace("_", " ")
+        yield [
+            _figure(FAILOVER_SECTION, row, name, "ms", [percentile(times, part)])
+            for name, part in _PARTS
+        ]
+
+
+def _fail_over(times: int, tell: Tell) -> RunReport:
+    spec = RunSpec(
+        image_path=image_path("ticker"),
+        image_name="ticker",
+        memory_bytes=64 << 20,
+        append="rate=100 ticks=100000000",
+        solo=False,
+        crashes=(),
+        epoch_s=0,
+    )
+    with Supervisor(spec, lambda _data: None) as supervisor:
+        supervisor.start()
+        for number in range(times):
+            tell(f"failover {number + 1} of {times}")
+            poll_until(supervisor, lambda: supervisor.protected)
+            primary = supervisor.replica("primary")
+            assert primary is not None
+            primary.kill()
+            poll_until(supervisor, partial(_followed, supervisor, number + 1))
+        return supervisor.report()
+
+
+def _followed(supervisor: Supervisor, times: int) -> bool:
+    return len(supervisor.report().failovers) >= times
+
+
+def poll_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    """Let a run go on until something is so; CannotRunError if that takes too long."""
+    until = time.monotonic() + _PATIENCE_S
+    while not condition():
+        if time.monotonic() > until:
+            raise CannotRunError("a pair takes longer than anybody would wait")
+        supervisor.poll(_TICK)
+
+
+def _figure(section: str, row: str, column: str, unit: str, samples: list[float]) -> Measurement:
+    return Measurement(
+        section=section, row=row, column=column, unit=unit, better="less", samples=samples
+    )
