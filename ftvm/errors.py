@@ -42,6 +42,10 @@ class ProtocolError(FtvmError):
     """The peer on a channel broke the protocol; the connection is of no use."""
 
 
+class StrangerError(ProtocolError):
+    """Somebody is there, and he or we do not take the other for one of the pair."""
+
+
 class DivergenceError(FtvmError):
     """A replay or a backup is not equal to what was logged."""
 

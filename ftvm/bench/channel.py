@@ -11,7 +11,8 @@ from ftvm.replication.events import Link
 from ftvm.runtime import security
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.security import Security
-from ftvm.runtime.transport import Accepted, Received, Transport, listen
+from ftvm.runtime.sockets import listen
+from ftvm.runtime.transport import Accepted, Received, Transport
 
 MESSAGE = bytes(48)
 """As long as a mark in its frame."""

@@ -19,8 +19,8 @@ from ftvm.bench.programs import image_path
 from ftvm.bench.watch import CannotRunError
 from ftvm.runtime.report import Protection
 from ftvm.runtime.run_spec import RunSpec
+from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
-from ftvm.runtime.transport import listen
 
 SECTION = "protecting again"
 GOES_ON_NS = 500_000_000

@@ -40,6 +40,11 @@ class Address:
         return [(family, where) for family, _, _, _, where in found]  # type: ignore[misc]
 
     @property
+    def is_numeric(self) -> bool:
+        """Whether nobody has to be asked what it stands for."""
+        return _is_ip4(self.host) or _is_ip6(self.host)
+
+    @property
     def is_loopback(self) -> bool:
         """Whether nobody outside this host can reach it."""
         return all(

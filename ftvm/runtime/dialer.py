@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ftvm.errors import HostError
+from ftvm.errors import UsageError
 from ftvm.replication.events import Link
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.transport import Transport
@@ -21,6 +21,8 @@ class Dialer:
         self._links: dict[Link, Address] = {}
         self.troubles: dict[Address, str] = {}
         """Why there is no connection to a host, of those that were tried last in vain."""
+        self._strangers: set[Address] = set()
+        """Those of them where somebody is who is none of the pair, or thinks that of us."""
 
     def add(self, address: Address) -> None:
         """Connect to one more host."""
@@ -38,11 +40,7 @@ class Dialer:
             if address in connected or now < due:
                 continue
             self._due[address] = Nanoseconds(now + RETRY_INTERVAL_NS)
-            try:
-                link = self._transport.connect(address.host, address.port)
-            except HostError as error:
-                self.troubles[address] = str(error)
-                continue
+            link = self._transport.connect(address.host, address.port)
             self._links[link] = address
             begun.append(link)
         return begun
@@ -59,12 +57,29 @@ class Dialer:
         """Note that somebody of the pair is at the other end."""
         self.troubles.pop(self._links[link], None)
 
-    def closed(self, link: Link, why: str) -> None:
+    def closed(self, link: Link, why: str, is_stranger: bool = False) -> None:
         """Note that a connection is gone, of ours or not."""
         address = self._links.pop(link, None)
-        if address is not None:
-            said = f"{address}: {why}" if why else f"{address} closed the connection"
-            self.troubles[address] = said
+        if address is None:
+            return
+        said = f"{address}: {why}" if why else f"{address} closed the connection"
+        self.troubles[address] = said
+        (self._strangers.add if is_stranger else self._strangers.discard)(address)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether every host was tried in vain."""
+        return all(address in self.troubles for address in self._due)
+
+    def check_secret(self) -> None:
+        """UsageError if all were tried in vain, and who is there has another secret."""
+        there = self._strangers & set(self.troubles)
+        strangers = [self.troubles[address] for address in self._due if address in there]
+        if self.hopeless and strangers:
+            raise UsageError(
+                f"{'; '.join(strangers)}; give the secret that the hosts were given, with"
+                " --key-file, or with --cert, --cert-key and --ca"
+            )
 
     def deadline(self) -> Nanoseconds | None:
         """When to `dial` next."""

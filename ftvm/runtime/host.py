@@ -70,6 +70,8 @@ class Host:
         self._waits_for = ""
         self._journal = open_journal(config)
         self._failovers = 0
+        self._is_known = False
+        """Whether one of the pair has ever taken us for one of it."""
         self._tried_ns = 0
         """When we last tried to become a backup."""
 
@@ -142,6 +144,9 @@ class Host:
                     case Closed():
                         continue
             entrance.tick(now)
+            self._is_known = self._is_known or bool(inquirer.answers)
+            if not self._is_known:
+                inquirer.check_secret()
             if inquirer.settled and now >= self._tried_ns + RETRY_INTERVAL_NS:
                 found = self._choose(inquirer)
         inquirer.end()

@@ -36,6 +36,10 @@ class Inquirer:
         """Whether there is an answer or a trouble of every host."""
         return all(a in self.answers or a in self.troubles for a in self.addresses)
 
+    def check_secret(self) -> None:
+        """UsageError if nobody takes us for one of the pair, and somebody is there."""
+        self._dialer.check_secret()
+
     def forget(self) -> None:
         """Ask everybody anew."""
         self.answers.clear()
@@ -58,8 +62,8 @@ class Inquirer:
         match happening:
             case Received(link, data) if link in self._asked:
                 self._hear(link, data)
-            case Closed(link, why) if link in self._asked:
-                self._gone(link, why)
+            case Closed(link, why, is_stranger) if link in self._asked:
+                self._gone(link, why, is_stranger)
             case _:
                 return False
         return True
@@ -82,7 +86,7 @@ class Inquirer:
             self._transport.close(link)
             self._gone(link, str(error))
 
-    def _gone(self, link: Link, why: str) -> None:
+    def _gone(self, link: Link, why: str, is_stranger: bool = False) -> None:
         del self._asked[link]
         self.answers.pop(self._dialer.address_of(link), None)
-        self._dialer.closed(link, why)
+        self._dialer.closed(link, why, is_stranger)

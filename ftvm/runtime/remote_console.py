@@ -39,7 +39,6 @@ class RemoteConsole:
     ) -> None:
         """Begin to connect with the first `poll`."""
         self.transport = Transport(security)
-        self._hosts = len(addresses)
         self._dialer = Dialer(self.transport, addresses)
         self._endpoint = ConsoleEndpoint(_name(), channels=CHANNELS)
         self.sinks = Sinks(output, others)
@@ -65,7 +64,11 @@ class RemoteConsole:
     @property
     def hopeless(self) -> bool:
         """Whether every host was tried in vain."""
-        return not self.reached and len(self._dialer.troubles) == self._hosts
+        return not self.reached and self._dialer.hopeless
+
+    def check_secret(self) -> None:
+        """UsageError if nobody takes us for one of the pair, and somebody is there."""
+        self._dialer.check_secret()
 
     @property
     def troubles(self) -> list[str]:
@@ -104,8 +107,8 @@ class RemoteConsole:
                     if self._dialer.owns(link):
                         self._dialer.answered(link)
                     self._endpoint.receive(link, data, now_ns())
-                case Closed(link, why):
-                    self._dialer.closed(link, why)
+                case Closed(link, why, is_stranger):
+                    self._dialer.closed(link, why, is_stranger)
                     self._endpoint.closed(link)
             self._act()
 

@@ -43,7 +43,8 @@ from ftvm.runtime.report import (
 from ftvm.runtime.run_directory import make_run_directory
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink, Sinks
-from ftvm.runtime.transport import LOOPBACK, Closed, Received, Refused, Transport, listen
+from ftvm.runtime.sockets import LOOPBACK, listen
+from ftvm.runtime.transport import Closed, Received, Refused, Transport
 from ftvm.units import Nanoseconds
 
 _PARTING_NS = 5_000_000_000

@@ -6,7 +6,7 @@ ever gets a byte of it.
 
 import ssl
 
-from ftvm.errors import ProtocolError
+from ftvm.errors import ProtocolError, StrangerError
 from ftvm.runtime.security import Security, plain_reason
 
 HANDSHAKE_BYTES_MAX = 1 << 16
@@ -30,6 +30,8 @@ class TlsSession:
         self._listening = listening
         self._tls: ssl.SSLObject | None = None
         self._heard_bytes = 0
+        self._heard_plain = False
+        """Whether the peer has said something, and so taken us for one of the pair."""
         self._waiting = bytearray()
         self.established = False
         """Whether the peer has proven itself."""
@@ -74,6 +76,7 @@ class TlsSession:
                 self._prove(len(view[start : start + _FEED_BYTES]))
             if self.established:
                 self._read(pieces)
+        self._heard_plain = self._heard_plain or bool(pieces)
         return b"".join(pieces)
 
     def _prove(self, heard_bytes: int) -> None:
@@ -93,13 +96,13 @@ class TlsSession:
         except ssl.SSLWantReadError:
             return
         except ssl.SSLCertVerificationError as error:
-            raise ProtocolError(
-                f"its certificate is not the pair's: {plain_reason(error)}"
-            ) from None
+            with_key = self._security.public_key is not None
+            reason = "its key is another" if with_key else plain_reason(error)
+            raise StrangerError(f"its certificate is not the pair's: {reason}") from None
         except ssl.SSLError as error:
-            raise ProtocolError(f"no handshake: {plain_reason(error)}") from None
+            raise StrangerError(f"no handshake: {plain_reason(error)}") from None
         if (why := self._security.misfit(self._tls)) is not None:
-            raise ProtocolError(why)
+            raise StrangerError(why)
         self.established = True
         self._write(bytes(self._waiting))
         self._waiting.clear()
@@ -121,5 +124,6 @@ class TlsSession:
             pass
         except ssl.SSLError as error:
             # To a peer that connected, the other side's refusal comes as an alert.
-            raise ProtocolError(f"broken off: {plain_reason(error)}") from None
+            kind = ProtocolError if self._heard_plain or pieces else StrangerError
+            raise kind(f"broken off: {plain_reason(error)}") from None
         self.ended = True

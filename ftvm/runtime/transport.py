@@ -9,23 +9,22 @@ a stranger costs a socket, a little memory, and one `Refused`.
 
 import contextlib
 import errno
-import os
 import selectors
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ftvm.errors import HostError, ProtocolError
+from ftvm.errors import HostError, ProtocolError, StrangerError
 from ftvm.replication.events import Link
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.door import Door
+from ftvm.runtime.resolver import Resolver
 from ftvm.runtime.security import Security
+from ftvm.runtime.sockets import Errand, prepare
 from ftvm.runtime.tls import TlsSession
 from ftvm.units import Nanoseconds
-
-LOOPBACK = "127.0.0.1"
 
 HANDSHAKE_TIMEOUT_NS = Nanoseconds(2_000_000_000)
 """How long a peer may take to prove itself, from its connecting on."""
@@ -34,10 +33,11 @@ LINGER_NS = Nanoseconds(1_000_000_000)
 UNPROVEN_MAX = 64
 """Those who connected and have not proven themselves; one more drives out the oldest."""
 
-# A peer whose host is gone without a word, and with it every connection that nothing is sent
-# on, shows after KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S (tcp(7)).
-KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 2, 1, 5
+LOOK_UP_TIMEOUT_NS = Nanoseconds(5_000_000_000)
+"""How long a name may take to be looked up; glibc asks the next server after as long."""
 
+_UNREACHED = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT)
+"""Nobody was there."""
 _PARTING_NS = 1_000_000_000
 _RECEIVE_BYTES = 1 << 18
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
@@ -66,6 +66,8 @@ class Closed:
     link: Link
     why: str = ""
     """What was in the way, if it was not the other side's wish."""
+    is_stranger: bool = False
+    """Whether somebody is there, and he or we do not take the other for one of the pair."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class _Connection:
     deaf: str = ""
     """Why nothing can be sent any more; what the other side sent last is still to be read."""
     closing: bool = False
+    errand: Errand | None = None
+    """If we made it: what for, until the other side has said something."""
     is_ours: bool = False
     """Whether we made it."""
     is_cut: bool = False
@@ -103,17 +107,6 @@ class _Connection:
         return len(self.unsent) + (self.session.waiting_bytes if self.session else 0)
 
 
-def listen(host: str = LOOPBACK, port: int = 0) -> socket.socket:
-    """Return a listening socket; HostError names the address that cannot be had."""
-    address = Address(host, port)
-    family, where = address.resolve(listening=True)[0]
-    try:
-        return socket.create_server(where, family=family)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise HostError(f"cannot listen on {address}: {why}") from None
-
-
 class Transport:
     """The connections of one process; without `security` they are plain, and anybody's."""
 
@@ -121,6 +114,10 @@ class Transport:
         self._security = security
         self._selector = selectors.EpollSelector()
         self._connections: dict[Link, _Connection] = {}
+        self._errands: dict[Link, tuple[Errand, int]] = {}
+        """Connections for which a name is looked up, and host time in ns until which that may
+        take."""
+        self._resolver: Resolver | None = None
         self._door = Door()
         self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
         self._unproven: dict[Link, int] = {}
@@ -149,27 +146,36 @@ class Transport:
         self._selector.unregister(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
-        """Begin to connect; raises HostError if it shows at once that nobody is there.
+        """Begin to connect; a `Closed` follows if nobody is there.
 
         What is sent goes out once the other side is there and has proven itself.
         """
-        address = Address(host, port)
-        why = ""
-        for family, where in address.resolve():
-            stream = socket.socket(family, socket.SOCK_STREAM)
-            stream.setblocking(False)
-            error = stream.connect_ex(where)
-            if error in (0, errno.EINPROGRESS):
-                return self._add(stream, f"connection to {address}", None)
-            stream.close()
-            why = os.strerror(error)
-        raise HostError(f"cannot connect to {address}: {why}")
+        link, address = self._new_link(), Address(host, port)
+        errand = Errand(address)
+        if address.is_numeric:
+            errand.places = list(address.resolve())
+            self._set_out(link, errand)
+            return link
+        if self._resolver is None:
+            self._resolver = Resolver()
+            self.watch(self._resolver.descriptor, self._resolved)
+        self._resolver.ask(address)
+        self._errands[link] = errand, time.monotonic_ns() + LOOK_UP_TIMEOUT_NS
+        return link
 
     def send(self, link: Link, data: bytes) -> None:
         """Send, now or when there is room; dropped if the connection is gone."""
+        if link in self._errands:
+            self._errands[link][0].unsent += data
+            return
         connection = self._connections.get(link)
         if connection is None or connection.closing:
             return
+        if connection.errand is not None:
+            connection.errand.unsent += data
+        self._send(link, connection, data)
+
+    def _send(self, link: Link, connection: _Connection, data: bytes) -> None:
         if connection.session is not None:
             connection.session.send(data)
             data = connection.session.outgoing()
@@ -182,10 +188,11 @@ class Transport:
 
     def open_links(self) -> list[Link]:
         """Connections that are open, or closing with something left to send."""
-        return list(self._connections)
+        return [*self._connections, *self._errands]
 
     def close(self, link: Link) -> None:
         """Close after what was sent has gone out and arrived; no `Closed` follows."""
+        self._errands.pop(link, None)
         connection = self._connections.get(link)
         if connection is None or connection.closing:
             return
@@ -232,6 +239,7 @@ class Transport:
             return 0.0
         waits = (self._unproven, self._lingering)
         moments = [next(iter(wait.values()), None) for wait in waits] + [self._door.shut_until]
+        moments += [until for _, until in self._errands.values()]
         limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
         if timeout is not None:
             limits.append(timeout)
@@ -244,10 +252,54 @@ class Transport:
 
     def _lose_patience(self) -> None:
         now = time.monotonic_ns()
+        for link in [link for link, (_, until) in self._errands.items() if until <= now]:
+            errand, _ = self._errands.pop(link)
+            why = f"the name {errand.address.host} was not looked up in time"
+            self._happened.append(Closed(link, why))
         for link in [link for link, until in self._unproven.items() if until <= now]:
-            self._refuse(link, self._connections[link], "it did not prove itself in time")
+            if not self._goes_elsewhere(link, self._connections[link]):
+                self._refuse(link, self._connections[link], "it did not prove itself in time")
         for link in [link for link, until in self._lingering.items() if until <= now]:
             self._drop(link, self._connections[link])
+
+    # --- connections are made ---
+
+    def _resolved(self) -> None:
+        assert self._resolver is not None
+        address, found = self._resolver.answer()
+        for link, (errand, _) in list(self._errands.items()):
+            if errand.address != address:
+                continue
+            del self._errands[link]
+            if isinstance(found, HostError):
+                errand.why = str(found)
+            else:
+                errand.places = list(found)
+            self._set_out(link, errand)
+
+    def _set_out(self, link: Link, errand: Errand) -> None:
+        """Connect to the first place of an errand's where somebody may be."""
+        stream = errand.set_out()
+        if stream is None:
+            self._happened.append(Closed(link, errand.why))
+            return
+        self._add(link, stream, f"connection to {errand.address}", None)
+        connection = self._connections[link]
+        connection.errand = errand if errand.places else None
+        self._send(link, connection, bytes(errand.unsent))
+
+    def _goes_elsewhere(
+        self, link: Link, connection: _Connection, error: OSError | None = None
+    ) -> bool:
+        """Try the next place of an errand if nobody was at one, and if there is any."""
+        errand = connection.errand
+        if errand is None or not errand.places or connection.closing:
+            return False
+        if error is not None and error.errno not in _UNREACHED:
+            return False
+        self._drop(link, connection)
+        self._set_out(link, errand)
+        return True
 
     # --- connections come ---
 
@@ -260,16 +312,17 @@ class Transport:
         if len(strangers) >= UNPROVEN_MAX:
             oldest = strangers[0]
             self._refuse(oldest, self._connections[oldest], "too many others came after it")
-        link = self._add(connection, f"connection from {Address(host, port)}", name)
+        link = self._new_link()
+        self._add(link, connection, f"connection from {Address(host, port)}", name)
         if self._security is None:
             self._proven(link, self._connections[link])
 
-    def _add(self, stream: socket.socket, what: str, listener: str | None) -> Link:
-        link = Link(self._next)
+    def _new_link(self) -> Link:
         self._next += 1
-        stream.setblocking(False)
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _keep_alive(stream)
+        return Link(self._next - 1)
+
+    def _add(self, link: Link, stream: socket.socket, what: str, listener: str | None) -> None:
+        prepare(stream)
         connection = _Connection(stream, what, listener, is_ours=listener is None)
         self._connections[link] = connection
         if listener is None:
@@ -280,7 +333,6 @@ class Transport:
             self._unproven[link] = time.monotonic_ns() + HANDSHAKE_TIMEOUT_NS
             connection.session = TlsSession(self._security, listening=listener is not None)
             self._write(link, connection, connection.session.outgoing())
-        return link
 
     def _watch(self, link: Link, connection: _Connection) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
@@ -302,7 +354,7 @@ class Transport:
             return
         if mask & selectors.EVENT_WRITE:
             self._flush(link, connection)
-        if mask & selectors.EVENT_READ and link in self._connections:
+        if mask & selectors.EVENT_READ and self._connections.get(link) is connection:
             self._receive(link, connection)
 
     def _receive(self, link: Link, connection: _Connection) -> None:
@@ -313,7 +365,8 @@ class Transport:
             return
         except OSError as error:
             if connection.listener is None:
-                self._lost(link, connection, connection.deaf or str(error.strerror))
+                if not self._goes_elsewhere(link, connection, error):
+                    self._lost(link, connection, connection.deaf or str(error.strerror))
                 return
             data = b""
         if not data:
@@ -335,13 +388,13 @@ class Transport:
         except ProtocolError as error:
             with contextlib.suppress(OSError):  # the last word, if it can be said at once
                 connection.socket.send(session.outgoing())
-            self._refuse(link, connection, str(error))
+            self._refuse(link, connection, str(error), isinstance(error, StrangerError))
             return
         if unproven and session.established:
             self._proven(link, connection)
         self._received(link, connection, plain)
         self._write(link, connection, session.outgoing())
-        if link not in self._connections:
+        if self._connections.get(link) is not connection:
             return
         if session.ended:
             self._lost(link, connection)
@@ -349,6 +402,8 @@ class Transport:
             self._finish(link, connection)
 
     def _received(self, link: Link, connection: _Connection, data: bytes) -> None:
+        if data:
+            connection.errand = None
         if data and not connection.closing:
             self._happened.append(Received(link, data))
 
@@ -359,6 +414,8 @@ class Transport:
             except BlockingIOError:
                 pass
             except OSError as error:
+                if self._goes_elsewhere(link, connection, error):
+                    return
                 self._deafen(link, connection, error)
         if data and not connection.deaf:
             connection.unsent += data
@@ -373,6 +430,8 @@ class Transport:
         except BlockingIOError:
             return
         except OSError as error:
+            if self._goes_elsewhere(link, connection, error):
+                return
             self._deafen(link, connection, error)
         if connection.unsent or connection.deaf:
             return
@@ -412,14 +471,18 @@ class Transport:
         else:
             self._lingering[link] = time.monotonic_ns() + LINGER_NS
 
-    def _refuse(self, link: Link, connection: _Connection, why: str) -> None:
+    def _refuse(
+        self, link: Link, connection: _Connection, why: str, is_stranger: bool = False
+    ) -> None:
         self._happened.append(Refused(f"{connection.what} refused: {why}"))
-        self._lost(link, connection, why)
+        self._lost(link, connection, why, is_stranger)
 
-    def _lost(self, link: Link, connection: _Connection, why: str = "") -> None:
+    def _lost(
+        self, link: Link, connection: _Connection, why: str = "", is_stranger: bool = False
+    ) -> None:
         self._drop(link, connection)
         if not connection.closing and connection.listener is None:
-            self._happened.append(Closed(link, why or connection.deaf))
+            self._happened.append(Closed(link, why or connection.deaf, is_stranger))
 
     def _drop(self, link: Link, connection: _Connection) -> None:
         del self._connections[link]
@@ -429,10 +492,3 @@ class Transport:
         with contextlib.suppress(KeyError):
             self._selector.unregister(connection.socket)
         connection.socket.close()
-
-
-def _keep_alive(stream: socket.socket) -> None:
-    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
-    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)

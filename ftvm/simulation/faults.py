@@ -72,6 +72,17 @@ class CrashAtStep(Fault):
 
 
 @dataclass(frozen=True)
+class Leave(Fault):
+    """Somebody asks a node to leave the guest to the others, as SIGTERM does a host."""
+
+    node: Place
+
+    def strike(self, world: "World") -> None:
+        """Ask now."""
+        world.node_at(self.node).leave()
+
+
+@dataclass(frozen=True)
 class Pause(Fault):
     """A process is stopped, and goes on."""
 

@@ -25,9 +25,9 @@ from ftvm.replication.events import (
     StateWanted,
     step_name,
 )
-from ftvm.replication.messages import CONSOLE
+from ftvm.replication.messages import CONSOLE, Reason
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.replication.states import PrimaryState
+from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.simulation.guest import NO_PAST, Guest, Receiver, Sender
 from ftvm.simulation.network import MILLISECOND
 from ftvm.simulation.story import outcome_phrase
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 STEP_NS = MILLISECOND // 20
 """What a step of the model counts for, as time that the guest has run."""
+
+TAKING_OVER = (BackupState.CATCHING_UP, BackupState.ARBITRATING)
+"""Whoever asks a backup to leave now stops the guest."""
 
 
 @dataclass
@@ -76,6 +79,8 @@ class Node:
         self._rests_until = 0
         self._inbox: list[Callable[[], None]] = []
         self._input = bytearray()
+        self._leaving = False
+        """Whether it is to leave as soon as its new backup is complete."""
         self._sender: Sender | None = None
         self._receiver: Receiver | None = None
         self._recruit = ""
@@ -136,6 +141,22 @@ class Node:
         self.world.tell(self.name, f"stands still for {span_ns / MILLISECOND:.0f} ms")
         self._paused_until = max(self._paused_until, self.world.clock.now + span_ns)
         self.world.clock.after(span_ns, self._resume)
+
+    def leave(self) -> None:
+        """Leave the guest to the pair's other half; at once, or when that is there."""
+        self._do(self._leave)
+
+    def _leave(self) -> None:
+        protocol, why = self.protocol, "asked to leave"
+        if isinstance(protocol, BackupProtocol):
+            if protocol.state not in TAKING_OVER:
+                self.world.tell(self.name, "is asked to leave")
+                protocol.stop(why)
+        elif protocol.state is PrimaryState.PAIRED:
+            self.world.tell(self.name, "is asked to leave")
+            protocol.stop(why, Reason.SWITCH_OVER)
+        else:
+            self._leaving = protocol.state is PrimaryState.PROTECTING
 
     def _resume(self) -> None:
         if not self.alive or self.world.clock.now < self._paused_until:
@@ -311,9 +332,11 @@ class Node:
                 self._recruit = node
                 self._report_log(len(self.guest.log))
             case ProtectionFailed():
-                self._sender = None
+                self._sender, self._leaving = None, False
             case PeerJoined(_, node) if isinstance(self.protocol, PrimaryProtocol):
                 self.protections += node == self._recruit
+                if self._leaving:
+                    self._leave()
             case FeedState(piece) if isinstance(self.protocol, BackupProtocol):
                 self._take_piece(self.protocol, piece)
             case StateGiven() if isinstance(self.protocol, BackupProtocol):

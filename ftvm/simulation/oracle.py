@@ -62,7 +62,7 @@ def judge(world: "World") -> Verdict:
     if console.exit is not None:
         verdict.finished = True
         wrong += _end_faults(world, reference)
-    elif owner.alive:
+    elif owner.alive and not _has_left(owner):
         wrong.append(f"{owner.name} owns generation {store.generation}, but the guest is stuck")
     elif idle:
         wrong.append(f"{', '.join(idle)} should have gone on alone")
@@ -107,10 +107,16 @@ def _end_faults(world: "World", reference: Guest) -> list[str]:
     return wrong
 
 
+def _has_left(node: "Node") -> bool:
+    """Whether a node was asked to leave, and did."""
+    return node.ended is not None and node.ended.reason is Reason.SWITCH_OVER
+
+
 def _rightly_idle(world: "World", node: "Node") -> bool:
     """Whether a node that lives, where the last owner died, had good reason not to go on."""
     if node.ended is not None:
-        return node.ended.reason is Reason.REFUSED  # the guest ended before it had a machine
+        # The guest ended before it had a machine, or it was asked to leave.
+        return node.ended.reason in (Reason.REFUSED, Reason.USER_ACTION, Reason.SWITCH_OVER)
     if node.halted is None:
         return node.protocol.state is BackupState.JOINING
     match node.halted.cause:

@@ -15,6 +15,7 @@ from ftvm.simulation.faults import (
     Cut,
     Fault,
     InTransfer,
+    Leave,
     Partition,
     Pause,
     Place,
@@ -78,7 +79,7 @@ def _in_transfer(random: Random, start: float) -> Fault:
     step, number_max = random.choice(PRIMARY_STEPS if of_primary else BACKUP_STEPS)
     span = random.choice((25, 60)) * random.uniform(0.8, 1.2) * MILLISECOND
     there, back = (PRIMARY, BACKUP), (BACKUP, PRIMARY)
-    match random.randrange(6):
+    match random.randrange(7):
         case 0:
             fault: Fault = Crash(0, 0, random.choice(PAIR), random.random() < 0.3)
         case 1:
@@ -89,6 +90,8 @@ def _in_transfer(random: Random, start: float) -> Fault:
             fault = Partition(0, span, frozenset({random.choice((there, back))}))
         case 4:
             fault = Pause(0, span, random.choice(PAIR))
+        case 5:
+            fault = Leave(0, 0, random.choice((PRIMARY, PRIMARY, BACKUP)))
         case _:
             fault = Partition(0, span, frozenset({(PRIMARY, CONSOLE), (CONSOLE, PRIMARY)}))
     return InTransfer(start, 0, of_primary, step, random.randint(1, number_max), fault)
@@ -108,7 +111,7 @@ def plan(random: Random) -> Iterator[Fault]:
 
 def _fault(random: Random, start: float, span: float, nodes: tuple[Place, ...]) -> Fault:
     node = random.choice((nodes[0], *nodes))
-    match random.randrange(15):
+    match random.randrange(16):
         case 0 | 1:
             return Crash(start, 0, node, random.random() < 0.3)
         case 2 | 3 | 4:
@@ -135,6 +138,8 @@ def _fault(random: Random, start: float, span: float, nodes: tuple[Place, ...]) 
         case 13:
             hosts = frozenset(random.sample((*nodes, CONSOLE), 2))
             return SlowLink(start, span, hosts, random.choice((20_000.0, 100_000.0)))
+        case 14:
+            return Leave(start, 0, node)
         case _:
             garbage = random.choice((b"GET / HTTP/1.1\r\n", b"\0\0\0\2\7\1", random.randbytes(12)))
             return Stranger(start, 0, node, garbage, random.random() < 0.5)

@@ -135,6 +135,7 @@ class Attachment:
         """Whether there is nobody to be attached to."""
         console = self._console
         if console.attached_to is None and console.hopeless:
+            console.check_secret()
             self._notices.error("; ".join(console.troubles))
             return HostError.exit_status
         if now_ns() - console.answered_ns < PATIENCE_NS:

@@ -35,7 +35,10 @@ class HostAnswer:
 
 
 def ask(addresses: Sequence[Address], security: Security) -> list[HostAnswer]:
-    """Ask all hosts at once; return what came, in the order of the addresses."""
+    """Ask all hosts at once; return what came, in the order of the addresses.
+
+    UsageError if nobody takes us for one of the pair, and somebody is there.
+    """
     transport = Transport(security)
     inquirer = Inquirer(transport, addresses)
     deadline = now_ns() + PATIENCE_NS
@@ -44,6 +47,7 @@ def ask(addresses: Sequence[Address], security: Security) -> list[HostAnswer]:
         if not inquirer.settled:
             for happening in transport.poll(Nanoseconds(max(0, deadline - now_ns()))):
                 inquirer.take(happening)
+    inquirer.check_secret()
     answers = [
         HostAnswer(a, inquirer.answers.get(a), inquirer.troubles.get(a, "no answer in time"))
         for a in addresses

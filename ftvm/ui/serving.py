@@ -15,7 +15,8 @@ from ftvm.runtime.host import Host, Verdict
 from ftvm.runtime.names import address_in
 from ftvm.runtime.scrapes import Scrapes
 from ftvm.runtime.security import Security
-from ftvm.runtime.transport import Transport, listen
+from ftvm.runtime.sockets import listen
+from ftvm.runtime.transport import Transport
 from ftvm.ui.divergence import explain
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import ENDING, Signals

@@ -22,8 +22,8 @@ from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_metrics import RunMetrics
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink
+from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
-from ftvm.runtime.transport import listen
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.divergence_desk import DivergenceDesk
 from ftvm.ui.exit_convention import OURS, exit_status_of

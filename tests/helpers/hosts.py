@@ -150,8 +150,13 @@ class Cluster:
         return self._clients[-1]
 
     def status(self, *addresses: str, at: str = "") -> list[dict[str, Any]]:
-        """Ask for the status of hosts."""
-        done = subprocess.run(
+        """Return what hosts say of themselves."""
+        answers: list[dict[str, Any]] = json.loads(self.asked(*addresses, at=at).stdout)
+        return answers
+
+    def asked(self, *addresses: str, at: str = "") -> subprocess.CompletedProcess[bytes]:
+        """Ask hosts for their status."""
+        return subprocess.run(
             [
                 *(self._prefix_of(at) if at else ()),
                 *(*COMMAND, "status", ",".join(addresses), "--json", *self.secret),
@@ -160,8 +165,6 @@ class Cluster:
             env=self.environment,
             timeout=HANGS_AFTER_S,
         )
-        answers: list[dict[str, Any]] = json.loads(done.stdout)
-        return answers
 
     def close(self) -> None:
         """Leave nothing behind; judge the run by what its hosts wrote down."""

@@ -19,12 +19,12 @@ from ftvm.replication.messages import (
     StatusWanted,
 )
 from ftvm.replication.settings import Identity, Settings
-from ftvm.runtime import transport as transports
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.inquirer import Inquirer
+from ftvm.runtime.sockets import LOOPBACK, listen
 from ftvm.runtime.status import HostStatus
-from ftvm.runtime.transport import Accepted, Happening, Received, Transport, listen
+from ftvm.runtime.transport import Accepted, Happening, Received, Transport
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
 IDENTITY = Identity("b", b"r" * 16, b"i" * 32, b"c" * 32, "engine 1")
@@ -115,7 +115,7 @@ def test_visitor_who_speaks_something_else_is_turned_away(door: Door) -> None:
 @pytest.fixture
 def asked(door: Door) -> Iterator[tuple[Door, Address]]:
     listener = listen()
-    address = Address(transports.LOOPBACK, listener.getsockname()[1])
+    address = Address(LOOPBACK, listener.getsockname()[1])
     door.transport.accept_from(listener, "host")
     yield door, address
     listener.close()
@@ -124,7 +124,7 @@ def asked(door: Door) -> Iterator[tuple[Door, Address]]:
 def test_status_is_answered_as_often_as_it_is_asked(asked: tuple[Door, Address]) -> None:
     door, address = asked
     ours = Transport(None)
-    nobody = Address(transports.LOOPBACK, 1)
+    nobody = Address(LOOPBACK, 1)
     inquirer = Inquirer(ours, [address, nobody])
     moments = (Nanoseconds(10**9 * second) for second in itertools.count(1))
     for _ in range(3):

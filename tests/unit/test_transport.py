@@ -9,6 +9,7 @@ import pytest
 
 from ftvm.runtime import security, transport
 from ftvm.runtime.security import Security
+from ftvm.runtime.sockets import listen
 from ftvm.runtime.transport import (
     UNPROVEN_MAX,
     Accepted,
@@ -17,7 +18,6 @@ from ftvm.runtime.transport import (
     Received,
     Refused,
     Transport,
-    listen,
 )
 from ftvm.units import Nanoseconds
 
@@ -212,6 +212,9 @@ def test_another_key(guarded: Meeting) -> None:
     assert len(side.of(Refused)) == 1
     assert side.refused[0].startswith(f"connection to 127.0.0.1:{guarded.port} refused")
     assert "certificate is not the pair's" in side.refused[0]
+    assert [closed.is_stranger for closed in side.of(Closed) if isinstance(closed, Closed)] == [
+        True
+    ]
     guarded.sides.remove(side)
     assert len(guarded.listener.refused) == 1
 
@@ -228,6 +231,9 @@ def test_one_who_believes_anybody_but_has_another_certificate(
     side.transport.send(link, b"let me in")
     guarded.until(lambda: bool(side.of(Closed)) and bool(guarded.listener.refused))
     assert_refused(guarded, "did not return a certificate")
+    (closed,) = side.of(Closed)
+    assert isinstance(closed, Closed)
+    assert closed.is_stranger
     guarded.sides.remove(side)
 
 
