@@ -47,6 +47,7 @@ from ftvm.machine.disk import DISKS_MAX, BaseImage, Disk, DiskConfig
 from ftvm.machine.disk_failures import DiskFailures
 from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.plain import encode_plain
+from ftvm.machine.text_screen import TEXT_BYTES, TEXT_MEMORY, TextScreen, frame_of
 from ftvm.units import InstructionCount, Nanoseconds
 
 DIGEST_BYTES = 16
@@ -132,7 +133,16 @@ class Machine:
             epoch_s=config.epoch_s,
             memory_bytes=config.memory_bytes,
         )
-        self._timed: tuple[TimedDevice, ...] = (pit, cmos, self._interrupts.local_apic)
+        self._i8042 = I8042(
+            keyboard_irq=line(KEYBOARD_IRQ),
+            auxiliary_irq=line(AUXILIARY_IRQ),
+            a20=self._gate_a20,
+            reset=self.cpu.reset,
+        )
+        self._timed: tuple[TimedDevice, ...] = (
+            *(pit, cmos, self._i8042),
+            self._interrupts.local_apic,
+        )
         # An access of up to four bytes reaches them from up to three ports below.
         self._timed_ports = frozenset(
             port - below
@@ -141,12 +151,8 @@ class Machine:
             for port in span
             for below in range(4)
         )
-        self._i8042 = I8042(
-            keyboard_irq=line(KEYBOARD_IRQ),
-            auxiliary_irq=line(AUXILIARY_IRQ),
-            a20=self._gate_a20,
-            reset=self.cpu.reset,
-        )
+        self._vga = Vga()
+        self.screen = TextScreen(frame=self._frame, output=partial(self._put_out, Stream.SCREEN))
         self._control = SystemControl(a20=self._gate_a20, reset=self.cpu.reset)
         self.bus.attach(self._control, whole=system_control.WHOLE)
         self.bus.attach(
@@ -160,7 +166,7 @@ class Machine:
         devices: tuple[Device, ...] = (
             *self._interrupts.devices,
             *self._uarts.values(),
-            *(pit, cmos, self._i8042, Vga(), PostPort()),
+            *(pit, cmos, self._i8042, self._vga, self.screen, PostPort()),
             DebugConsole(output=partial(self._put_out, Stream.DEBUG)),
         )
         for device in devices:
@@ -243,6 +249,10 @@ class Machine:
         if not self._outputs and self.mode is not Mode.REPLAY:
             self.cpu.hurry(OUTPUT_GATHER_NS)
         self._outputs.append(Output(self.cpu.count, stream, data))
+
+    def _frame(self) -> bytes:
+        memory = self.cpu.memory[TEXT_MEMORY : TEXT_MEMORY + TEXT_BYTES]
+        return frame_of(self._vga.state(), memory)
 
     def _gate_a20(self, level: bool) -> None:
         self._i8042.follow_a20(level)
@@ -334,6 +344,10 @@ class Machine:
         self.cpu.log_event(Kind.INPUT, stream, data)
         self._receive(stream, data)
 
+    def show_screen(self) -> None:
+        """Put out a frame of the screen, if anybody watches it."""
+        self.input(b"", Stream.SCREEN)
+
     def _timer(self) -> None:
         now = self.cpu.guest_ns()
         self.cpu.log_event(Kind.TIMER, now)
@@ -353,9 +367,16 @@ class Machine:
         self.input_bytes[stream] += len(data)
         if stream in self._uarts:
             self._uarts[stream].receive(data)
+        elif stream is Stream.KEYBOARD:
+            self._i8042.press(data)
+            self._set_timer()
+        elif stream is Stream.SCREEN:
+            self.screen.receive(data)
 
     def input_queued(self, stream: Stream = Stream.CONSOLE) -> int:
         """Bytes of a stream that wait because the guest has not read those before."""
+        if stream is Stream.KEYBOARD:
+            return self._i8042.queued
         return self._uarts[stream].queued if stream in self._uarts else 0
 
     def take_outputs(self) -> list[Output]:

@@ -49,7 +49,7 @@ PAE = Kernel(
     "686-pae",
     "console=ttyS0",
     (b"grep -c IO-APIC /proc/interrupts\n", b"grep -ow -m 1 -e pae -e nx /proc/cpuinfo\n"),
-    "exit",
+    "off",
     b"reboot: Power down",
 )
 

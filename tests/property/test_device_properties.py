@@ -40,7 +40,6 @@ class Pc:
         self.cmos = Cmos(
             irq=self._line(8), clock=self._clock, epoch_s=1_700_000_000, memory_bytes=64 << 20
         )
-        self.timed: tuple[TimedDevice, ...] = (self.pit, self.cmos, self.wired.local_apic)
         self.bus = PortBus()
         devices: list[Device] = [*self.wired.devices, self.uart, self.pit, self.cmos, PostPort()]
         self.com2 = Uart16550(
@@ -54,6 +53,10 @@ class Pc:
             auxiliary_irq=self._line(12),
             a20=self._note("a20"),
             reset=self._reset,
+        )
+        self.timed: tuple[TimedDevice, ...] = (
+            *(self.pit, self.cmos, self.i8042),
+            self.wired.local_apic,
         )
         devices += [self.i8042, Vga()]
         self.bus.attach(SystemControl(a20=self._note("a20"), reset=self._reset), whole=WHOLE)
@@ -94,6 +97,8 @@ class Pc:
         elif kind == "receive":
             self.uart.receive(rest[0])
             self.com2.receive(rest[0])
+        elif kind == "press":
+            self.i8042.press(rest[0])
         elif kind == "load":
             self.trace.append(("loaded", self.wired.read(*rest)))
         elif kind == "store":
@@ -148,7 +153,7 @@ def actions(ports: tuple[int, ...]) -> st.SearchStrategy[list[Action]]:
     value = st.one_of(
         st.integers(0, 0xFF),
         st.sampled_from([0, 1, 2, 3, 0x0A, 0x0B, 0x0C, 0x10, 0x11, 0x20, 0x34, 0x80]),
-        st.sampled_from([0x60, 0xA7, 0xAA, 0xD1, 0xD3, 0xD4, 0xF2, 0xFF]),
+        st.sampled_from([0x60, 0xA7, 0xAA, 0xAE, 0xD1, 0xD3, 0xD4, 0xF0, 0xF2, 0xF4, 0xF5, 0xFF]),
     )
     size = st.sampled_from([1, 1, 1, 2, 4])
     return st.lists(
@@ -168,6 +173,7 @@ def actions(ports: tuple[int, ...]) -> st.SearchStrategy[list[Action]]:
             st.tuples(st.just("pass"), st.integers(0, 2_000) | st.integers(0, 10**11)),
             st.tuples(st.just("timer")),
             st.tuples(st.just("receive"), st.binary(max_size=20)),
+            st.tuples(st.just("press"), st.binary(max_size=4)),
             st.tuples(st.just("line"), st.sampled_from([1, 3, 5, 7, 9, 12, 15]), st.booleans()),
             st.tuples(st.just("acknowledge")),
         ),

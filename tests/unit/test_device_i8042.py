@@ -3,6 +3,7 @@
 import pytest
 
 from ftvm.machine.devices.i8042 import I8042
+from ftvm.units import Nanoseconds
 
 FULL, SYSTEM, COMMAND, AUXILIARY, TIMEOUT = 0x01, 0x04, 0x08, 0x20, 0x40
 
@@ -144,3 +145,84 @@ def test_the_reset_line_is_pulled(pc: Wired, way: tuple[int, ...]) -> None:
 def test_a_pulse_on_other_lines_resets_nothing(pc: Wired) -> None:
     pc.command(0xFF)
     assert pc.lines == []
+
+
+MS = 1_000_000
+LEFT_SHIFT, A = 0x2A, 0x1E
+SHIFT_A = bytes((LEFT_SHIFT, A, A | 0x80, LEFT_SHIFT | 0x80))
+UP = bytes((0xE0, 0x48, 0xE0, 0xC8))
+
+
+def typed(pc: Wired, codes: bytes) -> list[int]:
+    """What a guest reads that takes every byte as it comes."""
+    pc.device.press(codes)
+    values = []
+    while (due := pc.device.deadline()) is not None:
+        pc.device.advance(due)
+        values += pc.take()
+    return values
+
+
+def test_keys_arrive_translated_to_set_1(pc: Wired) -> None:
+    assert typed(pc, SHIFT_A + UP) == list(SHIFT_A + UP)
+
+
+def test_keys_arrive_in_set_2_if_that_is_wanted(pc: Wired) -> None:
+    pc.command(0x60, 0x05)
+    assert typed(pc, SHIFT_A) == [0x12, 0x1C, 0xF0, 0x1C, 0xF0, 0x12]
+    assert typed(pc, UP) == [0xE0, 0x75, 0xE0, 0xF0, 0x75]
+    assert typed(pc, bytes((0x41, 0xC1))) == [0x83, 0xF0, 0x83], "F7"
+
+
+def test_a_keyboard_in_set_1_is_not_translated(pc: Wired) -> None:
+    pc.command(0x60, 0x05)
+    pc.send(0xF0, 1)
+    assert pc.take() == [0xFA, 0xFA]
+    assert typed(pc, SHIFT_A) == list(SHIFT_A)
+
+
+def test_keys_interrupt_once_for_each_byte(pc: Wired) -> None:
+    typed(pc, SHIFT_A)
+    assert pc.lines == [("irq1", True), ("irq1", False)] * 4
+
+
+def test_a_byte_comes_each_millisecond_and_only_into_an_empty_buffer(pc: Wired) -> None:
+    pc.device.press(SHIFT_A)
+    pc.device.advance(Nanoseconds(5 * MS))
+    assert pc.device.deadline() is None, "the first byte is to be read"
+    assert pc.take() == [LEFT_SHIFT]
+    assert pc.device.deadline() == 6 * MS
+    pc.device.advance(Nanoseconds(6 * MS - 1))
+    assert pc.take() == []
+    pc.device.advance(Nanoseconds(6 * MS))
+    assert pc.take() == [A]
+    assert pc.device.queued == 2
+
+
+@pytest.mark.parametrize(
+    ("stop", "go"), [((0xAD,), (0xAE,)), ((0x60, 0x75), (0x60, 0x65))], ids=["command", "bit"]
+)
+def test_keys_wait_while_the_interface_is_disabled(
+    pc: Wired, stop: tuple[int, ...], go: tuple[int, ...]
+) -> None:
+    pc.command(*stop)
+    assert typed(pc, UP) == []
+    pc.command(*go)
+    assert typed(pc, b"") == list(UP)
+
+
+def test_keys_wait_while_scanning_is_disabled(pc: Wired) -> None:
+    pc.send(0xF5)
+    assert pc.take() == [0xFA]
+    assert typed(pc, UP) == []
+    pc.send(0xF4)
+    assert pc.take() == [0xFA]
+    assert typed(pc, b"") == list(UP)
+
+
+def test_an_answer_comes_before_keys_that_wait(pc: Wired) -> None:
+    pc.device.press(bytes((A,)))
+    pc.send(0xEE)
+    assert pc.device.deadline() is None
+    assert pc.take() == [0xEE]
+    assert typed(pc, b"") == [A]

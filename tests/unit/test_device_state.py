@@ -21,6 +21,7 @@ from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
 from ftvm.machine.interrupts import Interrupts
+from ftvm.machine.text_screen import TextScreen
 from ftvm.units import Nanoseconds
 
 
@@ -43,6 +44,7 @@ DEVICES: dict[str, Callable[[], Device]] = {
     ),
     "control": lambda: SystemControl(a20=ignore, reset=lambda: None),
     "vga": Vga,
+    "screen": lambda: TextScreen(frame=bytes, output=ignore),
     "pm": lambda: PowerManagement(clock=clock, off=lambda: None),
     "lapic": lambda: Interrupts(intr=ignore, clock=clock).local_apic,
     "ioapic": lambda: Interrupts(intr=ignore, clock=clock).io_apic,
@@ -97,6 +99,8 @@ def nested(state: Any, path: str, value: object) -> Any:
         ("cmos", "phase_ns", 10**9, "cmos: phase_ns is 1000000000, not in"),
         ("post", "registers", bytes(15), "post: registers has 15 bytes"),
         ("i8042", "scan_codes", 4, "i8042: scan_codes is 4, not in 1..3"),
+        ("i8042", "line", None, "i8042: line is NoneType, not bytes"),
+        ("screen", "watched", 1, "screen: watched is int, not bool"),
         ("i8042", "queue", b"abc", "i8042: queue has half a byte"),
         ("i8042", "queue", b"\x01a", "i8042: queue has status bits"),
         ("pm", "control", 0x2000, "pm: control is 0x2000, has bits outside"),

@@ -8,9 +8,14 @@ and Auxiliary Device Controller"); the keyboard's answers are in the latter's
     port 0x60  data   output buffer, from a device or the controller
     port 0x64  status, and commands to the controller
 
-A keyboard hangs on the first port and answers whatever it is told, but has no
-keys; nothing hangs on the second. The controller's output port drives the A20
-gate and the reset line.
+A keyboard hangs on the first port; nothing hangs on the second. The controller's
+output port drives the A20 gate and the reset line.
+
+Keys come from the host as bytes of scan code set 1 (scan_codes.py) and wait, as
+long as it takes, until the keyboard may send: one byte in a millisecond, as its
+clock has it, while scanning and the interface are enabled and the output buffer
+is empty. So a guest that empties the buffer finds it empty, and no key is lost.
+The keyboard sends set 2 or 1; who chooses set 3 gets set 2.
 """
 
 from collections.abc import Callable
@@ -18,7 +23,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ftvm.errors import StateError
-from ftvm.machine.devices.fields import Byte, Length, Range, checked
+from ftvm.machine.devices.fields import Byte, GuestTime, Length, Range, checked
+from ftvm.machine.devices.scan_codes import SET_2_TO_1, to_set_2
+from ftvm.units import Nanoseconds
 
 DATA = 0x60
 COMMAND = 0x64
@@ -76,6 +83,8 @@ SET_LEDS, SET_SCAN_CODES, SET_RATE = 0xED, 0xF0, 0xF3
 READ_ID, KEYBOARD_RESET, KEYBOARD_RESEND = 0xF2, 0xFF, 0xFE
 KEYBOARD_TAKES_DATA = frozenset((SET_LEDS, SET_SCAN_CODES, SET_RATE))
 KEYBOARD_COMMANDS_FROM = 0xED
+ENABLE_SCANNING, DISABLE_SCANNING, SET_DEFAULTS = 0xF4, 0xF5, 0xF6
+KEYBOARD_BYTE_NS = 1_000_000  # eleven bits at 10 to 16.7 kHz
 
 MEMORY_BYTES = 32
 QUEUE_BYTES_MAX = 64  # further answers are lost, as from a device that is not read
@@ -86,7 +95,8 @@ class I8042State:
     """The controller's memory and lines, and what waits to be read.
 
     ``queue`` holds pairs of status bits and data; the first is what the
-    output buffer has.
+    output buffer has. ``line`` are the keys that the keyboard has yet to send,
+    the first of them not before guest time ``sends_ns``.
     """
 
     memory: Annotated[bytes, Length(MEMORY_BYTES, MEMORY_BYTES)]
@@ -97,6 +107,9 @@ class I8042State:
     last: Byte  # what port 0x60 shows when nothing is new
     was_command: bool
     queue: Annotated[bytes, Length(0, 2 * QUEUE_BYTES_MAX)]
+    scanning: bool
+    line: Annotated[bytes, Length(0, 1 << 32)]
+    sends_ns: GuestTime
 
 
 class I8042:
@@ -128,6 +141,38 @@ class I8042:
         self._last = 0
         self._was_command = False
         self._queue = bytearray()
+        self._scanning = True
+        self._line = bytearray()
+        self._sends_ns = 0
+
+    def press(self, codes: bytes) -> None:
+        """Take keys that are pressed and let go, in scan codes of set 1."""
+        self._line += codes
+
+    @property
+    def queued(self) -> int:
+        """How many bytes of keys the keyboard has yet to send."""
+        return len(self._line)
+
+    def deadline(self) -> Nanoseconds | None:
+        """Return the guest time at which the keyboard sends next, None if it cannot."""
+        can_send = self._scanning and not self._queue and not self._control & KEYBOARD_DISABLED
+        return Nanoseconds(self._sends_ns) if self._line and can_send else None
+
+    def advance(self, now: Nanoseconds) -> None:
+        """Let the keyboard send, if it may and it is time."""
+        due = self.deadline()
+        if due is None or now < due:
+            return
+        self._answer(*self._sent(self._line.pop(0)))
+        self._sends_ns = now + KEYBOARD_BYTE_NS
+        self._update()
+
+    def _sent(self, code: int) -> bytes:
+        """Return what arrives in the output buffer for a byte of set 1."""
+        if self._control & TRANSLATE:
+            return bytes((SET_2_TO_1[code] if self._scan_codes == 1 else code,))
+        return bytes((code,)) if self._scan_codes == 1 else to_set_2(code)
 
     @property
     def _control(self) -> int:
@@ -169,6 +214,9 @@ class I8042:
             last=self._last,
             was_command=self._was_command,
             queue=bytes(self._queue),
+            scanning=self._scanning,
+            line=bytes(self._line),
+            sends_ns=self._sends_ns,
         )
 
     def restore(self, state: object) -> None:
@@ -186,6 +234,9 @@ class I8042:
         self._last = new.last
         self._was_command = new.was_command
         self._queue[:] = new.queue
+        self._scanning = new.scanning
+        self._line[:] = new.line
+        self._sends_ns = new.sends_ns
         self._asserted = [self._interrupt(0), self._interrupt(1)]
 
     def _status(self) -> int:
@@ -270,11 +321,13 @@ class I8042:
             identity = KEYBOARD_ID_TRANSLATED if translated else KEYBOARD_ID
             self._answer(ACKNOWLEDGE, *identity)
         elif value == KEYBOARD_RESET:
-            self._scan_codes = 2
+            self._scan_codes, self._scanning = 2, True
             self._answer(ACKNOWLEDGE, BASIC_ASSURANCE_PASSED)
         elif value == KEYBOARD_RESEND:
             self._answer(self._last)
         elif value > READ_ID:  # enable, disable, defaults, kinds of keys
+            if value in (ENABLE_SCANNING, DISABLE_SCANNING, SET_DEFAULTS):
+                self._scanning = value != DISABLE_SCANNING
             self._answer(ACKNOWLEDGE)
         else:
             self._answer(RESEND)
