@@ -25,7 +25,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     node, so its guest waits neither for a first backup nor for a console.
     ``join_host`` and ``join_port`` are the primary's; of ``crashes`` the first
     of each role is meant, primary being what a backup may become. ``is_state``:
-    the image is a snapshot, from which the guest goes on. ``record`` is the file
+    the image is a snapshot, from which the guest goes on; ``screen``: its text
+    screen is watched from the beginning. ``record`` is the file
     to record this replica's run into, ``flips`` are the faults to plant in the first
     replicas of each role. ``evidence``: where a backup that differs leaves what tells why.
     ``journal`` is the file that its journal goes to, if any. ``metrics``: measure
@@ -51,6 +52,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     failure_timeout_ns: int = FAILURE_TIMEOUT_NS
     lag_bound_ns: int = LAG_BOUND_NS
     is_state: bool = False
+    screen: bool = False
     record: str = ""
     flips: tuple[str, ...] = ()
     evidence: str = ""

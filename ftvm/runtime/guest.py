@@ -178,7 +178,11 @@ class Guest:
         self.recorder.put_out(outputs)
         self.crash_if_due()
         self._halted = reason is Reason.HALTED
+        had_ended = self.end is not None
         self._look_for_end(reason)
+        if self.end is not None and not had_ended:
+            self.machine.screen.show()  # the last frame, whoever the replica is
+            outputs += self.machine.take_outputs()
         return outputs
 
     def _look_for_end(self, reason: Reason) -> None:

@@ -100,6 +100,7 @@ class Node:
             self._protocol = BackupProtocol(identity, self._settings, CHANNELS, needs_state=True)
         else:
             booted = restore(files.image) if config.is_state else boot(files, machine)
+            booted.screen.watched = config.screen
             if config.role == "primary":
                 self._protocol = PrimaryProtocol(identity, self._settings, CHANNELS)
                 booted.record()

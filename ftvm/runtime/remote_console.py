@@ -15,6 +15,7 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
+from ftvm.replication.messages import Channel
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
@@ -78,15 +79,15 @@ class RemoteConsole:
     @property
     def input_settled(self) -> bool:
         """Whether all input so far is in the guest for good."""
-        return self._endpoint.unsettled() == 0
+        return not any(map(self._endpoint.unsettled, CHANNELS))
 
-    def room(self) -> int:
+    def room(self, stream: Stream = Stream.CONSOLE) -> int:
         """How many bytes `write` takes now."""
-        return self._endpoint.room()
+        return self._endpoint.room(Channel(stream))
 
-    def write(self, data: bytes) -> None:
-        """Type `data` on the guest's console."""
-        self._endpoint.write(data)
+    def write(self, data: bytes, stream: Stream = Stream.CONSOLE) -> None:
+        """Give the guest `data`: typed on its console, or on another stream."""
+        self._endpoint.write(data, Channel(stream))
         self._act()
 
     def poll(self, timeout: Nanoseconds) -> None:

@@ -34,6 +34,8 @@ class RunSpec:
     """Directory that every replica, and the console, writes a journal to."""
     metrics: Address | None = None
     """Where the run's metrics can be had, over HTTP."""
+    screen: bool = False
+    """Whether the text screen is watched from the beginning."""
     is_state: bool = False
     """Whether the image is a snapshot, from which the guest goes on."""
     record: Path | None = None

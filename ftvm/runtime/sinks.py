@@ -12,6 +12,10 @@ Sink = Callable[[bytes], None]
 NO_SINKS: Mapping[Stream, Sink] = MappingProxyType({})
 
 
+def drop(_: bytes) -> None:
+    """Take what nobody wants."""
+
+
 class Sinks:
     """Hands each stream's bytes to its sink, if it has one."""
 

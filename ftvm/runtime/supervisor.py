@@ -26,6 +26,7 @@ from ftvm.replication.events import (
     OutputAccepted,
     Send,
 )
+from ftvm.replication.messages import Channel
 from ftvm.replication.settings import settings_for
 from ftvm.runtime import control, security
 from ftvm.runtime.addresses import Address
@@ -133,6 +134,7 @@ class Supervisor:
             failure_timeout_ns=spec.failure_timeout_ns,
             lag_bound_ns=spec.lag_bound_ns,
             is_state=spec.is_state,
+            screen=spec.screen,
             record=str(spec.recording_of(name) or ""),
             flips=tuple(map(str, spec.flips)),
             evidence=str(spec.evidence or ""),
@@ -227,20 +229,21 @@ class Supervisor:
         """Grows whenever `report` has a death, failover, loss or other trouble more."""
         return self._chronicle.changes
 
-    def room(self) -> int:
+    def room(self, stream: Stream = Stream.CONSOLE) -> int:
         """How many bytes `write` takes now."""
-        return self._endpoint.room()
+        return self._endpoint.room(Channel(stream))
 
-    def write(self, data: bytes) -> None:
-        """Type `data` on the guest's console."""
-        self._chronicle.input_bytes += len(data)
-        self._endpoint.write(data)
+    def write(self, data: bytes, stream: Stream = Stream.CONSOLE) -> None:
+        """Give the guest `data`: typed on its console, or on another stream."""
+        if stream is Stream.CONSOLE:
+            self._chronicle.input_bytes += len(data)
+        self._endpoint.write(data, Channel(stream))
         self._act()
 
     @property
     def input_settled(self) -> bool:
         """Whether all input so far is in the guest for good."""
-        return self._endpoint.unsettled() == 0
+        return not any(map(self._endpoint.unsettled, CHANNELS))
 
     def stop(self, detail: str) -> None:
         """End the run from outside."""

@@ -17,6 +17,7 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.guest import Guest
 from ftvm.runtime.observers import Observers
+from ftvm.runtime.screen_pacer import ScreenPacer
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 TURN_NS = Nanoseconds(10_000_000)
@@ -31,6 +32,8 @@ class LiveTurns:
         self._protocol = protocol
         self._observers = observers
         self._arrivals = Arrivals()
+        screen = protocol.console.outputs[Channel(Stream.SCREEN)]
+        self._pacer = ScreenPacer(guest.machine, screen)
         self._rests_until = Nanoseconds(0)
         self._ended_told = False
         self.held_bytes_max = 0
@@ -47,6 +50,8 @@ class LiveTurns:
         wake_at = self._guest.wake_at()
         if self._arrivals.wanted_by(self._guest):
             wake_at = Nanoseconds(0)
+        elif self._guest.end is None and (shows_at := self._pacer.moment()) is not None:
+            wake_at = shows_at if wake_at is None else min(wake_at, shows_at)
         return None if wake_at is None else max(wake_at, self._rests_until)
 
     def run(self, until: InstructionCount = FOREVER) -> None:
@@ -60,6 +65,7 @@ class LiveTurns:
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
+            outputs += self._pacer.show_if_due(now)
         protocol.log_produced(guest.take_log())
         guest.recorder.settle()
         for output in outputs:

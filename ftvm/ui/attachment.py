@@ -14,16 +14,19 @@ from ftvm.errors import (
     LostGuestError,
 )
 from ftvm.machine.channels import Stream
+from ftvm.machine.text_screen import WATCH
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import End, unpack_end
 from ftvm.runtime.names import address_in
 from ftvm.runtime.remote_console import RemoteConsole
 from ftvm.runtime.security import Security
-from ftvm.runtime.sinks import Sink
+from ftvm.runtime.sinks import Sink, drop
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.exit_convention import exit_status_of
+from ftvm.ui.keyboard import Keyboard
 from ftvm.ui.notices import Notices
+from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.signals import Signals
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds
@@ -49,15 +52,20 @@ class Attachment:
         *,
         eof_exit: bool,
         convention: str,
+        screen: bool,
     ) -> None:
         self._notices = Notices()
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
-        self._console = RemoteConsole(addresses, security, self._show, streams)
+        self._view = ScreenView(self._output, self._notices) if screen else None
+        sinks = {**streams, Stream.SCREEN: self._view.take} if self._view else streams
+        show = drop if self._view else self._show
+        self._console = RemoteConsole(addresses, security, show, sinks)
         self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
-        self._keyboard = Input(self._console, self._is_terminal)
+        line = Keyboard(self._console) if self._view else self._console
+        self._keyboard = Input(line, self._is_terminal)
         self._told: tuple[str, int] | None = None
         """Whom we said we are attached to."""
         self._away_ns: Nanoseconds | None = None
@@ -66,7 +74,9 @@ class Attachment:
     def run(self) -> int:
         """Be attached; returns the exit status."""
         raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
-        with self._signals, raw:
+        with self._signals, raw, self._view or contextlib.nullcontext():
+            if self._view is not None:
+                self._console.write(WATCH, Stream.SCREEN)
             self._console.transport.watch(self._signals.descriptor, self._signals.drain)
             self._output.watch_reader(self._console.transport)
             while (status := self._verdict()) is None:

@@ -5,7 +5,7 @@ import argparse
 from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.parsers import Subparsers, add_command
 from ftvm.ui.secret_options import add_secret_options, find_security
-from ftvm.ui.stream_options import add_stream_options, open_streams
+from ftvm.ui.stream_options import add_screen_option, add_stream_options, open_streams
 
 _DESCRIPTION = """\
 Attaches standard input and output to the console of the guest that the hosts
@@ -48,6 +48,7 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="detach when the input is used up and the output quiet for 300 ms",
     )
+    add_screen_option(parser)
     add_stream_options(parser)
     add_exit_convention(parser)
     add_secret_options(parser)
@@ -69,5 +70,6 @@ def carry_out(args: argparse.Namespace) -> int:
             streams,
             eof_exit=args.eof_exit,
             convention=args.exit_convention,
+            screen=args.screen,
         )
         return attachment.run()

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 _BOLD: Final = "1"
@@ -26,6 +27,10 @@ class Notices:
         self._colour = wants_colour(2)
         self.mid_line = False
         """Whether the guest's output has left the cursor of a terminal in a line's middle."""
+        self.divert: Callable[[str], None] | None = None
+        """Takes the lines instead of standard error, as long as there is one."""
+        self.plain = ""
+        """The newest line, without colour."""
 
     def info(self, text: str) -> None:
         """Say what is so."""
@@ -43,6 +48,10 @@ class Notices:
         prefix = f"\x1b[{style}mftvm:\x1b[0m" if self._colour else "ftvm:"
         # A file's name may hold anything, line feeds and a terminal's commands too.
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self.plain = f"ftvm: {line}"
+        if self.divert is not None:
+            self.divert(f"{prefix} {line}\n")
+            return
         start = "\n" if self.mid_line else ""
         self.mid_line = False
         # Where standard error is gone there is nobody to tell.

@@ -63,6 +63,9 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print the verdict as JSON, and not the console"
     )
+    parser.add_argument(
+        "--screen", action="store_true", help="show the text screen instead of the serial console"
+    )
 
 
 def carry_out(args: argparse.Namespace) -> int:
@@ -72,6 +75,8 @@ def carry_out(args: argparse.Namespace) -> int:
 
     if args.json and args.go_live:
         raise UsageError("--json has no console for --go-live: leave one of them out")
+    if args.json and args.screen:
+        raise UsageError("--json prints no screen: leave --screen out")
     if args.record and not args.go_live:
         raise UsageError("--record is for the live guest: give --go-live too")
     if args.record and os.path.exists(args.record) and os.path.samefile(args.record, args.run):
@@ -81,7 +86,7 @@ def carry_out(args: argparse.Namespace) -> int:
         begin = parse_count(args.begin, "--from", reader) if args.begin else None
         if begin is not None and until is not None and begin > until:
             raise UsageError(f"--from {begin} is behind --until {until}")
-        session = ReplaySession(reader, begin, until, as_json=args.json)
+        session = ReplaySession(reader, begin, until, as_json=args.json, screen=args.screen)
         status = session.run()
         if not args.go_live or status not in (0, EXIT_TORN):
             return status

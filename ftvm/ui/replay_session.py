@@ -1,5 +1,6 @@
 """One replay on the standard streams: output, verdict, and the way from there to life."""
 
+import contextlib
 import json
 import os
 import tempfile
@@ -24,6 +25,7 @@ from ftvm.runtime.run_spec import RunSpec
 from ftvm.ui.console import STDOUT, Output
 from ftvm.ui.notices import Notices
 from ftvm.ui.progress import ProgressBar
+from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.session import Session
 from ftvm.ui.signals import Signals
 from ftvm.units import InstructionCount, Nanoseconds
@@ -69,6 +71,7 @@ class ReplaySession:
         until: InstructionCount | None,
         *,
         as_json: bool,
+        screen: bool = False,
     ) -> None:
         """Raises UsageError if the run cannot be replayed here at all."""
         check_engine(reader, ENGINE)
@@ -82,6 +85,7 @@ class ReplaySession:
         self._notices = Notices()
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
+        self._view = ScreenView(self._output, self._notices) if screen else None
         self._output_bytes = 0
 
     def run(self) -> int:
@@ -90,7 +94,8 @@ class ReplaySession:
         skipped = self._replay.machine.links
         with self._signals:
             try:
-                status = self._run()
+                with self._view or contextlib.nullcontext():
+                    status = self._run()
                 if status is not None:
                     return status
                 finding, detail = self._replay.judge()
@@ -130,6 +135,7 @@ class ReplaySession:
                     solo=True,
                     crashes=(),
                     epoch_s=machine.config.epoch_s,
+                    screen=self._view is not None,
                     is_state=True,
                     record=record,
                 )
@@ -169,8 +175,10 @@ class ReplaySession:
     def _show(self, data: bytes, *, show: bool) -> None:
         if data and show:
             self._output_bytes += len(data)
-            if not self._as_json:
+            if not self._as_json and self._view is None:
                 self._output.write(data)
+        if show and self._view is not None:
+            self._view.take(self._replay.machine.screen.frame())
 
     def _interruption(self) -> int | None:
         if self._signals.caught is not None:

@@ -15,7 +15,7 @@ from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
 from ftvm.ui.record_options import add_record_option, find_record
-from ftvm.ui.stream_options import add_stream_options, open_streams
+from ftvm.ui.stream_options import add_screen_option, add_stream_options, open_streams
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.runtime.crash import CrashPoint
@@ -62,6 +62,7 @@ examples:
   ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null
   ftvm run tests.elf --exit-convention qemu --debugcon debug.txt < /dev/null
+  ftvm run memtest86+ia32.bin --memory 8M --screen
   ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
 
 
@@ -148,6 +149,7 @@ def add_session_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave when the input is used up and the output quiet for 300 ms",
     )
+    add_screen_option(parser)
     add_stream_options(parser)
     add_exit_convention(parser)
 
@@ -191,6 +193,7 @@ def carry_out(args: argparse.Namespace) -> int:
         journals=Path(args.journal).absolute() if args.journal else None,
         record=find_record(args),
         flips=flips,
+        screen=args.screen,
     )
     if args.journal:
         make_empty_directory(Path(args.journal))

@@ -21,14 +21,16 @@ from ftvm.runtime.ends import End
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_metrics import RunMetrics
 from ftvm.runtime.run_spec import RunSpec
-from ftvm.runtime.sinks import NO_SINKS, Sink
+from ftvm.runtime.sinks import NO_SINKS, Sink, drop
 from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
 from ftvm.ui.divergence_desk import DivergenceDesk
 from ftvm.ui.exit_convention import OURS, exit_status_of
+from ftvm.ui.keyboard import Keyboard
 from ftvm.ui.notices import Notices
 from ftvm.ui.recordings import Recordings
+from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
@@ -59,6 +61,7 @@ class Session:
         self._teller = Teller(spec, self._notices)
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
+        self._view = ScreenView(self._output, self._notices) if spec.screen else None
         self._divergences = DivergenceDesk(self._notices)
         self._settled_ns: Nanoseconds | None = None
         self._metrics: RunMetrics | None = None
@@ -71,9 +74,10 @@ class Session:
         raw = RawTerminal(STDIN) if self._is_terminal else contextlib.nullcontext()
         with (
             self._signals,
-            Supervisor(self._spec, self._output.write, self._streams) as supervisor,
+            self._supervisor() as supervisor,
             self._divergences,
             raw,
+            self._view or contextlib.nullcontext(),
         ):
             supervisor.transport.watch(self._signals.descriptor, self._signals.drain)
             self._output.watch_reader(supervisor.transport)
@@ -93,6 +97,11 @@ class Session:
                 self._teller.take_leave(report)
             return msgspec.structs.replace(report, exit_status=status)
 
+    def _supervisor(self) -> Supervisor:
+        if self._view is None:
+            return Supervisor(self._spec, self._output.write, self._streams)
+        return Supervisor(self._spec, drop, {**self._streams, Stream.SCREEN: self._view.take})
+
     def _conduct(self, supervisor: Supervisor) -> int | None:
         """Run the guest; return the exit status if it is not for the guest to say."""
         try:
@@ -100,7 +109,8 @@ class Session:
                 listener = listen(self._spec.metrics.host, self._spec.metrics.port)
                 self._metrics = RunMetrics(supervisor, listener)
             supervisor.start()
-            status = self._loop(supervisor, Input(supervisor, self._is_terminal))
+            line = supervisor if self._view is None else Keyboard(supervisor)
+            status = self._loop(supervisor, Input(line, self._is_terminal))
             if status is not None:
                 self._stop(supervisor)
         except LostGuestError as error:

@@ -32,6 +32,16 @@ def add_stream_options(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
 
 
+def add_screen_option(parser: argparse.ArgumentParser) -> None:
+    """Add --screen."""
+    parser.add_argument(
+        "--screen",
+        action="store_true",
+        help="show the text screen instead of the serial console, and type on the keyboard; in a"
+        " pipe the last screen is printed at the end",
+    )
+
+
 @contextlib.contextmanager
 def open_streams(
     args: argparse.Namespace,

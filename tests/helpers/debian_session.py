@@ -61,7 +61,10 @@ def guest_spec(
 
 
 def converse(spec: RunSpec, session: Session, last: bytes = b"") -> RunReport:
-    """Run a pair until its guest ends, or has said `last`; what is typed comes from `session`."""
+    """Run a pair until its guest ends, or has said `last` and its crash points have come.
+
+    What is typed comes from `session`.
+    """
     give_up = time.monotonic() + PATIENCE_S
     with Supervisor(spec, session.output.extend) as supervisor:
         supervisor.start()
@@ -70,7 +73,8 @@ def converse(spec: RunSpec, session: Session, last: bytes = b"") -> RunReport:
             supervisor.poll(TICK)
             if (command := session.due()) is not None:
                 supervisor.write(command)
-            if last and last in session.output:
+            has_died = len(supervisor.report().failovers) == len(spec.crashes)
+            if last and has_died and last in session.output:
                 supervisor.stop("seen enough")
                 last = b""
         return supervisor.report()
