@@ -46,6 +46,7 @@ class Kind(enum.Enum):
     CHECKPOINT = b"CHKP"
     LOG = b"LOG "
     PAIR = b"PAIR"
+    DISK = b"DISK"
     END = b"END "
 
 

@@ -11,9 +11,38 @@ import io
 from ftvm.log.run_format import DIVERGED, CheckpointFrame, RunHeader, Stand
 from ftvm.log.run_writer import RunWriter
 from ftvm.machine import snapshot
+from ftvm.machine.disk import Disk
 from ftvm.machine.machine import Machine
 from ftvm.machine.state import DiskSectors, describe, spans
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, Sector, StreamOffset
+
+
+class _LastDisk:
+    """A disk as it was, and what was read of its image since."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        disk.take_unsent()
+        self._sectors = disk.sectors_at(disk.written)
+        self.read: list[tuple[Sector, bytes]] = []
+        disk.when_read.append(self._note)
+
+    def _note(self, first: Sector, data: bytes) -> None:
+        self.read.append((first, data))
+
+    def stand(self) -> None:
+        """It is here that it was equal last."""
+        self._sectors.update(self._disk.sectors_at(self._disk.take_unsent()))
+        self.read.clear()
+
+    def end(self) -> None:
+        """Take no further note of it."""
+        self._disk.when_read.remove(self._note)
+
+    def sectors(self) -> DiskSectors:
+        """Return what had been written."""
+        sectors = sorted(self._sectors)
+        return DiskSectors(tuple(sectors), b"".join([self._sectors[n] for n in sectors]))
 
 
 class LastEqual:
@@ -30,10 +59,7 @@ class LastEqual:
         self._memory = bytearray(machine.config.memory_bytes)
         self._pages: set[int] = set()
         self._copy(machine.cpu.used_pages())
-        self._sectors: list[dict[Sector, bytes]] = [{} for _ in machine.disks]
-        for disk, copied in zip(machine.disks, self._sectors, strict=True):
-            disk.take_unsent()
-            copied.update(disk.sectors_at(disk.written))
+        self._disks = tuple(_LastDisk(disk) for disk in machine.disks)
         self._state = describe(machine)
         machine.when_equal = self._stand
 
@@ -44,14 +70,16 @@ class LastEqual:
     def end(self) -> None:
         """Take no further note of the machine."""
         self._machine.when_equal = lambda: None
+        for disk in self._disks:
+            disk.end()
 
     def _stand(self) -> None:
         """Here the machine has just made the same digest as its primary."""
         pages, zeros = self._machine.cpu.take_unsent()
         self._copy(pages)
         self._pages.difference_update(zeros)
-        for disk, copied in zip(self._machine.disks, self._sectors, strict=True):
-            copied.update(disk.sectors_at(disk.take_unsent()))
+        for disk in self._disks:
+            disk.stand()
         self._state = describe(self._machine)
         del self._log[: len(self._log) - self._machine.cpu.log_pending]
 
@@ -71,16 +99,16 @@ class LastEqual:
         """
         stand = Stand(InstructionCount(self._state.count), LogPosition(0), StreamOffset(0))
         pages = sorted(self._pages)
-        disks = tuple(
-            DiskSectors(tuple(sorted(copied)), b"".join(copied[n] for n in sorted(copied)))
-            for copied in self._sectors
-        )
+        disks = tuple(disk.sectors() for disk in self._disks)
         state = snapshot.encode(self._state, pages, memoryview(self._memory), disks)
         base = CheckpointFrame(stand, host_ns, self._state.log_bases, state)
         straight, bent = io.BytesIO(), io.BytesIO()
         for file, header in ((straight, primary), (bent, backup)):
             writer = RunWriter(file.write, header, self._machine, host_ns, base)
             writer.logged(bytes(self._log))
+            for drive, disk in enumerate(self._disks):
+                for first, data in disk.read:
+                    writer.read_image(drive, first, data)
             writer.write_log(host_ns)
             if file is bent:
                 writer.write_checkpoint(host_ns)

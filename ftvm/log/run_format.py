@@ -13,9 +13,10 @@ import msgspec
 
 from ftvm.errors import LogError, StateError
 from ftvm.log.frames import Frame
+from ftvm.machine.disk import SECTOR_BYTES
 from ftvm.machine.machine import DIGEST_BYTES, MachineConfig
 from ftvm.machine.plain import decode_plain, encode_plain
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, Sector, StreamOffset
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Digest = Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
@@ -29,6 +30,7 @@ END_MAGIC = b"ftvm-end"
 _LOG = struct.Struct("<QQQ")
 _CHECKPOINT = struct.Struct("<QQQQQQ")
 _END_TAIL = struct.Struct("<Q8s")
+_DISK = struct.Struct("<II")
 _MOMENT = struct.Struct("<BQQQ")
 
 END_TAIL_BYTES = _END_TAIL.size
@@ -102,6 +104,18 @@ class LogFrame:
     host_ns: Nanoseconds
     output: StreamOffset
     entries: bytes
+
+
+@dataclass(frozen=True)
+class DiskFrame:
+    """Sectors of a drive's image, as the machine read them; each is in a recording once.
+
+    ``content`` is that of one after the other.
+    """
+
+    drive: int
+    sectors: tuple[Sector, ...]
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -201,6 +215,23 @@ def decode_log(frame: Frame, name: str) -> LogFrame:
         Nanoseconds(host_ns),
         StreamOffset(output),
         frame.body[_LOG.size :],
+    )
+
+
+def encode_disk(disk: DiskFrame) -> bytes:
+    """Return the body of a DISK frame."""
+    count = len(disk.sectors)
+    return _DISK.pack(disk.drive, count) + struct.pack(f"<{count}Q", *disk.sectors) + disk.content
+
+
+def decode_disk(frame: Frame, name: str) -> DiskFrame:
+    """Read a DISK frame."""
+    drive, count = _unpack(_DISK, frame, name)
+    begin = _DISK.size + 8 * count
+    if len(frame.body) != begin + count * SECTOR_BYTES:
+        raise LogError(f"{name}: the frame at byte {frame.offset} has {len(frame.body)} bytes")
+    return DiskFrame(
+        drive, struct.unpack_from(f"<{count}Q", frame.body, _DISK.size), frame.body[begin:]
     )
 
 

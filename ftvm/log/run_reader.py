@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from ftvm.errors import LogError
 from ftvm.log.frames import START_BYTES, Flaw, Frame, FrameReader, Kind, check_start, read_at
+from ftvm.log.recorded_images import RecordedImages
 from ftvm.log.run_format import (
     END_TAIL_BYTES,
     CheckpointFrame,
@@ -36,6 +37,8 @@ class RunReader:
         start = self._expect(Kind.CHECKPOINT, first.behind)
         begin = decode_checkpoint(start, name).stand
         self.begin_count: InstructionCount = begin.count
+        self.images = RecordedImages(self.frames, name)
+        """What was read of the machine's disk images."""
         self.flaw: Flaw | None = None
         """Where the run stops being good; None if it has an end."""
         self.end: RunEnd | None = self._find_end(file)

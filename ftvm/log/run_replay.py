@@ -76,7 +76,7 @@ class RunReplay:
             start = base_at(reader, start or reader.checkpoints[0])
         else:
             whole = False
-        self.machine: Machine = snapshot.restore(start.snapshot)
+        self.machine: Machine = snapshot.restore(start.snapshot, reader.images.open)
         self.machine.replay()
         self.over = False
         """Whether the recording's end, or its torn end, is reached."""

@@ -11,6 +11,7 @@ from ftvm.log.frames import Kind, encode_frame, encode_start
 from ftvm.log.run_format import (
     CheckpointFrame,
     CheckpointPlace,
+    DiskFrame,
     LogFrame,
     Moment,
     RunEnd,
@@ -18,14 +19,16 @@ from ftvm.log.run_format import (
     Stand,
     What,
     encode_checkpoint,
+    encode_disk,
     encode_end,
     encode_header,
     encode_log,
     encode_moments,
 )
 from ftvm.machine import snapshot
+from ftvm.machine.disk import SECTOR_BYTES
 from ftvm.machine.machine import DIGEST_BYTES, Machine
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, Sector, StreamOffset
 
 _TOGETHER_NS = 1_000_000
 
@@ -53,6 +56,8 @@ class RunWriter:
         self._output_hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._mark: InstructionCount | None = None
         self._checkpoints: list[CheckpointPlace] = []
+        self._known: list[set[Sector]] = [set() for _ in machine.disks]
+        self._read: list[dict[Sector, bytes]] = [{} for _ in machine.disks]
         start = encode_start()
         write(start)
         self._offset = len(start)
@@ -76,6 +81,22 @@ class RunWriter:
         self._output = StreamOffset(self._output + len(data))
         self._output_hash.update(data)
 
+    def read_image(self, drive: int, first: Sector, data: bytes) -> None:
+        """Take note of what the machine has read of a drive's image, if that is new."""
+        known, waiting = self._known[drive], self._read[drive]
+        for at in range(0, len(data), SECTOR_BYTES):
+            sector = Sector(first + at // SECTOR_BYTES)
+            if sector not in known:
+                known.add(sector)
+                waiting[sector] = data[at : at + SECTOR_BYTES]
+
+    def _write_read(self) -> None:
+        for drive, waiting in enumerate(self._read):
+            if waiting:
+                frame = DiskFrame(drive, tuple(waiting), b"".join(waiting.values()))
+                self._put(Kind.DISK, encode_disk(frame))
+                waiting.clear()
+
     def happened(self, moment: Moment) -> None:
         """Take note of something between the replicas; bytes let out together are one."""
         last = self._moments[-1] if self._moments else moment
@@ -88,6 +109,7 @@ class RunWriter:
         """Write the log up to where the machine is; the last `waiting` bytes are for later."""
         count = self._machine.count
         length = len(self._entries) - waiting
+        self._write_read()
         if length or count != self._mark:
             entries = bytes(self._entries[:length])
             log = LogFrame(count, host_ns, self._output, entries)

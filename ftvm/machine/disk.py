@@ -93,6 +93,8 @@ class Disk:
         self._overlay: dict[Sector, bytes] = {}
         self._hash = 0
         self._unsent: set[Sector] = set()
+        self.when_read: list[Callable[[Sector, bytes], None]] = []
+        """Called with what is read of the image: the first sector, and whole sectors from it on."""
 
     # --- the guest's accesses ---
 
@@ -121,18 +123,26 @@ class Disk:
                 )
             raise UnreadableSector(unreadable, "as it was where this was recorded")
         try:
-            return self._image.read(first, count)
+            data = self._image.read(first, count)
         except UnreadableSector:
             return b"".join(self._read_sector(Sector(first + at)) for at in range(count))
+        self._tell(first, data)
+        return data
+
+    def _tell(self, first: Sector, data: bytes) -> None:
+        for tell in self.when_read:
+            tell(first, data)
 
     def _read_sector(self, sector: Sector) -> bytes:
         if (written := self._overlay.get(sector)) is not None:
             return written
         try:
-            return self._image.read(sector, 1)
+            data = self._image.read(sector, 1)
         except UnreadableSector as failure:
             self._failures.failed(failure)
             raise
+        self._tell(sector, data)
+        return data
 
     def write(self, first: Sector, data: bytes | memoryview) -> None:
         """Write whole sectors."""
@@ -153,6 +163,11 @@ class Disk:
     def overlay_hash(self) -> bytes:
         """A hash of the overlay: equal for equal ones, however they came about."""
         return (self._hash % (1 << 8 * OVERLAY_HASH_BYTES)).to_bytes(OVERLAY_HASH_BYTES, "little")
+
+    @property
+    def written_sectors(self) -> int:
+        """How many sectors were ever written."""
+        return len(self._overlay)
 
     @property
     def written(self) -> list[Sector]:

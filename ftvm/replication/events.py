@@ -45,6 +45,8 @@ class HaltCause(StrEnum):
     REFUSED = "refused"
     UNPROTECTED = "primary lost too early"
     """A new backup lost the primary before it had the right to go live."""
+    DISK = "disk"
+    """What the guest wrote cannot be put into its image."""
 
 
 class Event:
@@ -202,6 +204,14 @@ class ConsoleAttached(Event):
 
     link: Link
     node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExitDue(Event):
+    """To a primary whose settings hold the exit: the guest's end may be told outside.
+
+    Do first what must be done by then, and say `exit_ready`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

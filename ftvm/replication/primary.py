@@ -25,6 +25,7 @@ from ftvm.replication.events import (
     Close,
     Ended,
     Event,
+    ExitDue,
     GenerationWon,
     Halt,
     HaltCause,
@@ -84,6 +85,8 @@ class PrimaryProtocol(Party):
         self._protection: Protection | None = None
         self._exited: Exited | None = None
         self._exited_position = LogPosition(0)
+        self._exit_due_told = False
+        self._exit_ready = not settings.holds_exit
         count, position, held = InstructionCount(0), LogPosition(0), Generation(0)
         if takeover is None:
             console = ConsoleService(identity, settings, channels, events.append)
@@ -243,6 +246,12 @@ class PrimaryProtocol(Party):
             self._backup.send(Goodbye(Reason.REFUSED, 0, why))
             self._lose_backup(LossCause.LEFT, why)
         self.executed(count, now)
+
+    def exit_ready(self) -> None:
+        """Go on after ExitDue: all is done that had to be before the guest's end is told."""
+        self._exit_ready = True
+        if not self.over:
+            self._settle()
 
     # --- the machine's state, for a new backup -------------------------------------------
 
@@ -438,7 +447,11 @@ class PrimaryProtocol(Party):
         self.console.settle(self._may_leave, acknowledged)
         end = self._exited
         if end is not None and self._may_leave(end.count, self._exited_position):
-            self.console.exited(replace(end, generation=self.generation))
+            if self._exit_ready:
+                self.console.exited(replace(end, generation=self.generation))
+            elif not self._exit_due_told:
+                self._exit_due_told = True
+                self._events.append(ExitDue())
         self.console.flush()
         self._look_at_console()
 

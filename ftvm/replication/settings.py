@@ -82,6 +82,9 @@ class Settings:
     input_unconsumed_bytes_max: int = 64 * 1024
     """Input that may be on its way from the endpoint into the guest."""
 
+    holds_exit: bool = False
+    """Whether a primary asks before it tells the guest's end outside (ExitDue)."""
+
     @property
     def silence_max_ns(self) -> Nanoseconds:
         """Silence that means loss."""
@@ -107,4 +110,5 @@ def settings_for(
         lag_count_max=InstructionCount(lag_count_max),
         mark_interval_ns=Nanoseconds(lag_ns_max // _MARKS_PER_LAG),
         mark_count_max=InstructionCount(lag_count_max // _MARKS_PER_LAG),
+        holds_exit=True,
     )

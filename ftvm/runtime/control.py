@@ -12,6 +12,7 @@ import msgspec
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
+from ftvm.runtime.disk_image import DiskFile
 from ftvm.runtime.report import Flow, Protection
 from ftvm.runtime.status import HostStatus
 
@@ -30,7 +31,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     to record this replica's run into, ``flips`` are the faults to plant in the first
     replicas of each role. ``evidence``: where a backup that differs leaves what tells why.
     ``journal`` is the file that its journal goes to, if any. ``metrics``: measure
-    what a status does not tell.
+    what a status does not tell. ``disks`` are open images, of a recruit too.
     """
 
     name: str
@@ -58,6 +59,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str = ""
     journal: str = ""
     metrics: bool = False
+    disks: tuple[DiskFile, ...] = ()
 
 
 class Launch(msgspec.Struct, frozen=True, tag="launch"):
@@ -212,6 +214,10 @@ class Totals(msgspec.Struct, frozen=True, tag="totals"):
     flow: Flow
 
 
+class Committing(msgspec.Struct, frozen=True, tag="committing"):
+    """This primary puts what the guest wrote into its disk images: that may take a while."""
+
+
 class Over(msgspec.Struct, frozen=True, tag="over"):
     """The node ends: `cause` is empty when the guest has, else why the node must."""
 
@@ -232,6 +238,7 @@ Told = (
     | WentLive
     | WentAlone
     | Totals
+    | Committing
     | Over
 )
 Command = Stop | Measure | FlipBit | Cut | Mend

@@ -60,6 +60,17 @@ class Step:
     """Whether a run without a backup never comes there."""
 
 
+@dataclass(frozen=True)
+class DiskStep(Event):
+    """A step of committing a disk, of which the protocol knows nothing."""
+
+    name: str
+
+
+def _commits(name: str) -> Callable[[Event], bool]:
+    return lambda event: event == DiskStep(name)
+
+
 def _is(kind: type[Event]) -> Callable[[Event], bool]:
     return lambda event: isinstance(event, kind)
 
@@ -179,6 +190,15 @@ STEPS: Final = (
          "all of the guest's state has come"),
     Step("backup", "complete-sent", "after", _sends(Complete),
          "it has a machine, and may not go live yet"),
+    # Disks of a guest that has ended (disk_commit.py); without one, nothing comes there.
+    Step("primary", "disk-copy", "before", _commits("disk-copy"),
+         "the guest has ended, what it wrote to its disk is not committed", needs_backup=False),
+    Step("primary", "disk-write", "before", _commits("disk-write"),
+         "the disk's image is copied, without what the guest wrote", needs_backup=False),
+    Step("primary", "disk-replace", "before", _commits("disk-replace"),
+         "the copy has what the guest wrote, the image is the old one", needs_backup=False),
+    Step("primary", "disk-replaced", "before", _commits("disk-replaced"),
+         "the image is the new one, nobody knows of the guest's end", needs_backup=False),
 )  # fmt: skip
 
 

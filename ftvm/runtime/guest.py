@@ -16,6 +16,7 @@ from ftvm.machine import snapshot
 from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER, Mode, Reason
+from ftvm.machine.disk import OpenImages
 from ftvm.machine.machine import ChainLink, Machine, MachineConfig, Output
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.crash import CrashPoint, die
@@ -36,16 +37,16 @@ CHECKS_KEPT = 16
 """Digests that are remembered with their time: what a look now and then does not miss."""
 
 
-def restore(state: bytes) -> Machine:
+def restore(state: bytes, open_images: OpenImages) -> Machine:
     """Return a machine that goes on from a snapshot, with a console of its own."""
-    machine = snapshot.restore(state)
+    machine = snapshot.restore(state, open_images)
     machine.input_bytes = dict.fromkeys(Stream, 0)
     return machine
 
 
-def boot(files: BootFiles, config: MachineConfig) -> Machine:
+def boot(files: BootFiles, config: MachineConfig, open_images: OpenImages) -> Machine:
     """Return a machine with an image in it; ImageError says why it cannot be booted."""
-    machine = Machine(config)
+    machine = Machine(config, open_images(config.disks))
     machine.boot(plan_boot(files, config.memory_bytes))
     return machine
 

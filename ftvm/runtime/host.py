@@ -21,9 +21,11 @@ from ftvm.runtime import control
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import RETRY_INTERVAL_NS
+from ftvm.runtime.disk_image import DiskFile, DiskOption
 from ftvm.runtime.ends import End
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.exposition import expose
+from ftvm.runtime.host_disks import find_disks
 from ftvm.runtime.inquirer import Inquirer
 from ftvm.runtime.journal_file import open_journal
 from ftvm.runtime.names import address_in
@@ -57,8 +59,13 @@ class Host:
         join: tuple[Address, ...],
         transport: Transport,
         tell: Callable[[control.Told], None],
+        disks: tuple[DiskOption, ...] = (),
     ) -> None:
+        """`disks` are images as they were named to a host that joins; none: as the primary's."""
         self._config = config
+        self._disk_options = disks
+        self._disks: tuple[DiskFile, ...] = ()
+        self._disks_of = ""
         self._join = join
         self._transport = transport
         self._tell = tell
@@ -167,8 +174,12 @@ class Host:
         if (trouble := self._judge_store(status)) is not None:
             self._say(trouble)
             return None
+        if self._disks_of != status.run:
+            self._disks_of, self._disks = status.run, find_disks(self._disk_options, status)
         self._tried_ns = now_ns()
-        return msgspec.structs.replace(self._config, join_host=address.host, join_port=address.port)
+        return msgspec.structs.replace(
+            self._config, join_host=address.host, join_port=address.port, disks=self._disks
+        )
 
     def _judge_store(self, primary: HostStatus) -> str | None:
         """Return why the store cannot be used now, if so; UsageError if it never can."""

@@ -9,7 +9,7 @@ the run within a few slices.
 
 from collections.abc import Callable
 
-from ftvm.errors import StateError
+from ftvm.errors import HostError, StateError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.replication.arbitration import Unreachable
@@ -20,6 +20,7 @@ from ftvm.replication.events import (
     ConsoleAttached,
     Ended,
     Event,
+    ExitDue,
     FeedLog,
     FeedState,
     GenerationWon,
@@ -49,6 +50,7 @@ from ftvm.runtime.evidence import leave_evidence
 from ftvm.runtime.guest import Guest, boot, restore
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.journal_file import JournalFile
+from ftvm.runtime.node_disks import NodeDisks
 from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.report import flow_of
@@ -81,7 +83,8 @@ class Node:
         self._tell = tell
         self._observers = Observers(config, journal)
         self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
-        machine = MachineConfig(config.memory_bytes, config.epoch_s)
+        self._disks = NodeDisks(config.disks, self._observers.commits)
+        machine = MachineConfig(config.memory_bytes, config.epoch_s, self._disks.configs)
         files = configured_files(config)
         identity = identity_of(config, files, machine)
         self._settings = settings_for(
@@ -95,11 +98,13 @@ class Node:
         self._held_guest: Guest | None = None
         self._turns: LiveTurns | ReplayTurns | None = None
         self._protector: Protector | None = None
-        self._recruit = Recruit()
+        self._recruit = Recruit(self._disks.images)
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, CHANNELS, needs_state=True)
         else:
-            booted = restore(files.image) if config.is_state else boot(files, machine)
+            images = self._disks.images
+            is_state = config.is_state
+            booted = restore(files.image, images) if is_state else boot(files, machine, images)
             booted.screen.watched = config.screen
             if config.role == "primary":
                 self._protocol = PrimaryProtocol(identity, self._settings, CHANNELS)
@@ -137,6 +142,7 @@ class Node:
     def run(self) -> control.Over:
         """Be a replica until the protocol says that it is over, and how."""
         self._transport.watch(self._store_asker.descriptor, self._store_answered)
+        self._transport.watch(self._disks.descriptor, self._disks_committed)
         self._tell(control.Ready())
         if isinstance(self._protocol, PrimaryProtocol):
             self._protocol.start()
@@ -153,6 +159,8 @@ class Node:
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
+        if isinstance(self._protocol, PrimaryProtocol) and self.parting is Reason.USER_ACTION:
+            self._commit_at_once()
         self._observers.recorder.finish(self._over.cause)
         if self._held_guest is not None:
             if self._over.cause == HaltCause.DIVERGED:
@@ -162,6 +170,8 @@ class Node:
         self._tell(self._over)
         self._transport.part()
         self._transport.unwatch(self._store_asker.descriptor)
+        self._transport.unwatch(self._disks.descriptor)
+        self._disks.close()
         return self._over
 
     def _hear(self) -> None:
@@ -322,11 +332,44 @@ class Node:
             case PeerLost():
                 self._status.lost(event)
                 self._tell(self._succession.lost(event))
+            case ExitDue():
+                self._commit()
             case Halt(cause, detail):
                 self._over = control.Over(cause.value, detail)
             case Ended(reason, _):
                 self.parting = reason
                 self._over = control.Over("", "")
+
+    # --- the guest's disks ---
+
+    def _commit(self) -> None:
+        """Put into their images what was written to the disks, before the guest's end is told."""
+        if self._disks.begin_commit(self._guest.machine, self._protocol.identity.run):
+            self._tell(control.Committing())
+        else:
+            self._exit_ready()
+
+    def _disks_committed(self) -> None:
+        try:
+            self._disks.end_commit()
+        except HostError as error:
+            self._over = control.Over(HaltCause.DISK.value, str(error))
+            return
+        self._exit_ready()
+        self._act()
+
+    def _exit_ready(self) -> None:
+        if isinstance(self._protocol, PrimaryProtocol):
+            self._protocol.exit_ready()
+
+    def _commit_at_once(self) -> None:
+        """The guest is stopped, with its disks as they are."""
+        try:
+            if self._disks.begin_commit(self._guest.machine, self._protocol.identity.run):
+                self._tell(control.Committing())
+                self._disks.end_commit()
+        except HostError as error:
+            self._over = control.Over(HaltCause.DISK.value, str(error))
 
     def _store_answered(self) -> None:
         outcome = self._store_asker.answer()

@@ -7,7 +7,7 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.control import NodeConfig
 from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
-from ftvm.runtime.crash_steps import StepCrash
+from ftvm.runtime.crash_steps import DiskStep, StepCrash
 from ftvm.runtime.hold_meter import HoldMeter
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.recorder import Recorder
@@ -49,6 +49,11 @@ class Observers:
         """Note that the node has acted on it, whatever has been armed meanwhile."""
         if self._acting is not None:
             self._acting.after(event)
+
+    def commits(self, step: str) -> None:
+        """Note that a disk is about to be committed that far."""
+        if self._step is not None:
+            self._step.before(DiskStep(step))
 
     def made(self, output_bytes: int, now: Nanoseconds) -> None:
         """Note that the guest has put out so much since its boot, the last of it now."""

@@ -2,6 +2,7 @@
 
 from ftvm.errors import StateError
 from ftvm.machine.cpu import FOREVER
+from ftvm.machine.disk import OpenImages
 from ftvm.machine.machine import Machine
 from ftvm.machine.transfer import PUMP_PIECES, StateReceiver, StateSender
 from ftvm.replication.events import StateGiven
@@ -86,8 +87,8 @@ class Protector:
 class Recruit:
     """A machine on its way to the node of a new backup."""
 
-    def __init__(self) -> None:
-        self._receiver = StateReceiver()
+    def __init__(self, open_images: OpenImages) -> None:
+        self._receiver = StateReceiver(open_images=open_images)
         self._machine: Machine | None = None
 
     def feed(self, piece: bytes) -> None:

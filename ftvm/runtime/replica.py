@@ -37,6 +37,8 @@ class Replica:
         """Whether it was stopped, as by `kill -STOP`."""
         self.is_cut = False
         """Whether it is a backup whose connection to its primary is cut."""
+        self.commits = False
+        """Whether it puts what the guest wrote into its disks' images."""
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
@@ -55,7 +57,7 @@ class Replica:
                 [sys.executable, "-P", "-m", "ftvm.runtime.node_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                pass_fds=[listener.fileno()],
+                pass_fds=[listener.fileno(), *(disk.descriptor for disk in config.disks)],
                 # The terminal's signals are the supervisor's to judge, from the first moment.
                 process_group=0,
             )

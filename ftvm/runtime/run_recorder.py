@@ -8,6 +8,7 @@ disk in the backup's place. A file that cannot be written ends the replica.
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ftvm.errors import HostError
 from ftvm.log.last_equal import LastEqual
@@ -79,6 +80,8 @@ class RunRecorder(Recorder):
         self._machine = machine = guest.machine
         self._file = RecordingFile(path, lambda: machine.count)
         self._writer = RunWriter(self._file.write, header, machine, now_ns())
+        for drive, disk in enumerate(machine.disks):
+            disk.when_read.append(partial(self._writer.read_image, drive))
         self._has_output = False
         self._written_ns = self._checkpoint_ns = now_ns()
         self._checkpoint_cost_ns = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.crash import CrashPoint
+from ftvm.runtime.disk_image import DiskFile
 from ftvm.runtime.flip import PlantedFlip
 from ftvm.units import Nanoseconds
 
@@ -40,6 +41,8 @@ class RunSpec:
     """Whether the image is a snapshot, from which the guest goes on."""
     record: Path | None = None
     """Where the run is recorded; see `recording_of`."""
+    disks: tuple[DiskFile, ...] = ()
+    """Open images, which stay open and locked as long as the run lasts."""
     flips: tuple[PlantedFlip, ...] = ()
     protects: bool = True
     """Whether a primary that is alone gets a new backup unasked."""

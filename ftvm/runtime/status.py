@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from ftvm.errors import ProtocolError
+from ftvm.machine.disk import Mode
 from ftvm.replication.events import LossCause
 from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.runtime.report import Stall
@@ -60,6 +61,17 @@ class Check(msgspec.Struct, frozen=True):
     """How long ago."""
 
 
+class DiskStatus(msgspec.Struct, frozen=True):
+    """A disk of the guest: its image where the guest began, and what was written so far."""
+
+    path: str
+    mode: Mode
+    sectors: int
+    content: str
+    """The image's hash in hexadecimal."""
+    written_sectors: int
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One host. Instructions are engine steps since reset, times are ns of host time.
 
@@ -82,6 +94,7 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     """The image's name; empty on hosts that were sent their machine."""
     memory_bytes: int = 0
+    disks: tuple[DiskStatus, ...] = ()
     instructions: int = 0
     peer: str = ""
     """Name of the other half of the pair, or of what is to become it."""

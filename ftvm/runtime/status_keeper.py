@@ -13,6 +13,7 @@ from ftvm.runtime.status import (
     PROTECTION_OF_PRIMARY,
     REASON_OF,
     Check,
+    DiskStatus,
     HostStatus,
     Reason,
 )
@@ -86,6 +87,16 @@ class StatusKeeper:
             generation=protocol.generation,
             image=self._image,
             memory_bytes=machine.config.memory_bytes if machine else 0,
+            disks=tuple(
+                DiskStatus(
+                    disk.config.path,
+                    disk.config.mode,
+                    disk.config.sectors,
+                    disk.config.content.hex(),
+                    disk.written_sectors,
+                )
+                for disk in (machine.disks if machine else ())
+            ),
             instructions=machine.count if machine else 0,
             peer=self.peer,
             lag_instructions=writer_count - executed if paired else None,

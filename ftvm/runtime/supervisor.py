@@ -23,6 +23,7 @@ from ftvm.replication.events import (
     Close,
     Contradiction,
     GuestExited,
+    HaltCause,
     OutputAccepted,
     Send,
 )
@@ -139,6 +140,7 @@ class Supervisor:
             flips=tuple(map(str, spec.flips)),
             evidence=str(spec.evidence or ""),
             metrics=spec.metrics is not None,
+            disks=spec.disks,
             journal=str(journal_path(spec.journals, name)) if spec.journals else "",
         )
         replica.was_recruit = role == "recruit"
@@ -193,13 +195,22 @@ class Supervisor:
         self._act()
         if self._spec.protects:
             self.protect()
+        if not any(replica.alive for replica in self.replicas):
+            self._look_for_uncommitted()
         if not self.finished and not any(replica.alive for replica in self.replicas):
             lost = LostGuestError if self.generation else HostError
             raise lost(self._chronicle.why_lost())
         if self._parting_ns and now_ns() > self._parting_ns:
             for replica in self.replicas:
-                if replica.alive:
+                if replica.alive and not replica.commits:
                     replica.kill()
+
+    def _look_for_uncommitted(self) -> None:
+        """Raise HostError if the last replica could not put away what the guest wrote."""
+        over = self.replicas[-1].over if self.replicas else None
+        ends = [r.over for r in self.replicas if r.over and r.over.cause == HaltCause.DISK]
+        if ends and self._chronicle.exit is None:
+            raise HostError((over if over in ends and over else ends[-1]).detail)
 
     def _note_once(self, line: str) -> None:
         """Tell what happens again and again: a replica that is stopped, a store that is away."""
@@ -315,6 +326,8 @@ class Supervisor:
             case control.WentAlone():
                 self._alone = replica
                 self._paired.clear()
+            case control.Committing():
+                replica.commits = True
             case control.Waits(why):
                 self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):

@@ -15,6 +15,7 @@ from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
 from ftvm.ui import (
     audit_command,
     bench_command,
+    commit_command,
     completion_command,
     console_command,
     demo_command,
@@ -37,7 +38,7 @@ Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
 dies, the backup goes on, and the guest's console never shows a seam."""
 
 _GROUPS = (
-    ("here", (demo_command, run_command, guests_command)),
+    ("here", (demo_command, run_command, commit_command, guests_command)),
     ("hosts", (serve_command, console_command, status_command)),
     (
         "runs",

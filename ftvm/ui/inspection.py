@@ -34,6 +34,7 @@ class Summary:
     image_hash: str
     append: str
     memory_bytes: int
+    disks: list[dict[str, str | int]]
     guest_date: str
     planted: list[dict[str, int]]
     begin: int
@@ -99,6 +100,10 @@ def summarize(reader: RunReader) -> Summary:
         image_hash=header.image_hash.hex(),
         append=header.append,
         memory_bytes=header.config.memory_bytes,
+        disks=[
+            {"path": disk.path, "mode": disk.mode, "sectors": disk.sectors}
+            for disk in header.config.disks
+        ],
         guest_date=_date(header.config.epoch_s),
         planted=[asdict(flip) for flip in header.planted],
         begin=reader.begin_count,
@@ -146,6 +151,10 @@ def _summary_lines(summary: Summary) -> list[tuple[str, str]]:
         ("run", f"{summary.run}, of {summary.image or 'an image that another host has'}{append}"),
         ("recorded", f"{summary.recorded} as replica {summary.node} by {summary.engine}"),
         ("machine", f"{summary.memory_bytes / _MIB:g} MiB, its clock at {summary.guest_date}"),
+        *(
+            ("disk", f"{disk['path']}, {disk['mode']}, {disk['sectors']:,} sectors")
+            for disk in summary.disks
+        ),
         ("image", f"BLAKE2b {summary.image_hash}"),
         (
             "goes",

@@ -20,7 +20,9 @@ from ftvm.log.run_reader import RunReader
 from ftvm.log.run_replay import Finding, RunReplay, check_engine
 from ftvm.machine import snapshot
 from ftvm.machine.cpu import FOREVER
+from ftvm.machine.disk import DiskConfig
 from ftvm.machine.engine import ENGINE
+from ftvm.runtime.disk_image import DiskFile, identify, open_image
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.ui.console import STDOUT, Output
 from ftvm.ui.notices import Notices
@@ -123,6 +125,7 @@ class ReplaySession:
                 f"the guest has ended at instruction {machine.count:,}, and does not run on; "
                 "leave the recording before, with --until"
             )
+        disks = tuple(_find_image(disk) for disk in machine.config.disks)
         try:
             with tempfile.NamedTemporaryFile(prefix="ftvm-") as file:
                 file.write(snapshot.take(machine))
@@ -137,6 +140,7 @@ class ReplaySession:
                     epoch_s=machine.config.epoch_s,
                     screen=self._view is not None,
                     is_state=True,
+                    disks=disks,
                     record=record,
                 )
                 return Session(spec, eof_exit=eof_exit).run().exit_status
@@ -211,3 +215,10 @@ class ReplaySession:
                 self._notices.error(f"{verdict.detail}; equal up to {to}, as far as it is good")
             case _:
                 self._notices.error(f"the replay differs: {verdict.detail}")
+
+
+def _find_image(disk: DiskConfig) -> DiskFile:
+    """Open a disk's image for a guest that goes live; what it writes is dropped at the end."""
+    file = open_image(disk.path, "snapshot", b"")
+    identify(file, disk)
+    return file

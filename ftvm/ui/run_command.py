@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.boot_options import add_boot_options, check_boot, find_initrd
+from ftvm.ui.disk_options import add_disk_option, open_disks, parse_disks
 from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
@@ -61,6 +63,7 @@ examples:
   ftvm run guest:primes --append "rounds=2" --memory 128M --report run.json
   ftvm run guest:primes --record r --flip backup@instruction:5000:0x105000:0
   ftvm run kernel.elf --solo < /dev/null
+  ftvm run guest:disk --disk disk.img
   ftvm run tests.elf --exit-convention qemu --debugcon debug.txt < /dev/null
   ftvm run memtest86+ia32.bin --memory 8M --screen
   ftvm run vmlinuz --initrd initrd.gz --memory 256M --append console=ttyS0"""
@@ -133,6 +136,7 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
     add_boot_options(parser)
+    add_disk_option(parser)
 
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +167,7 @@ def carry_out(args: argparse.Namespace) -> int:
     failure_timeout_ns, lag_bound_ns = find_pace(args)
     metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
+    disks = parse_disks(args.disks)
     check_boot(args, path, memory_bytes, args.append)
 
     # Loaded here, so that what was wrong up to here has been told at once.
@@ -192,6 +197,7 @@ def carry_out(args: argparse.Namespace) -> int:
         metrics=metrics,
         journals=Path(args.journal).absolute() if args.journal else None,
         record=find_record(args),
+        disks=open_disks(disks, secrets.token_bytes(16)),
         flips=flips,
         screen=args.screen,
     )

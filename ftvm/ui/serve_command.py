@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ftvm.errors import UsageError
 from ftvm.ui.arguments import parse_size
 from ftvm.ui.boot_options import add_boot_options, check_boot
+from ftvm.ui.disk_options import add_disk_option, open_disks, parse_disks
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
 from ftvm.ui.parsers import Subparsers, add_command
@@ -47,7 +48,9 @@ examples:
   ftvm serve kernel.elf --listen 10.0.0.1:7000 --store etcd://10.0.0.9:2379 \\
              --key-file pair.key
   ftvm serve --join 10.0.0.1:7000,10.0.0.2:7000 --listen 10.0.0.3:7000 \\
-             --store etcd://10.0.0.9:2379 --key-file pair.key"""
+             --store etcd://10.0.0.9:2379 --key-file pair.key
+  ftvm serve --join 10.0.0.1:7000 --listen 10.0.0.2:7000 --store /net/pair \\
+             --key-file pair.key --disk /srv/copy-of-disk.img"""
 
 
 def add_parser(commands: Subparsers) -> None:
@@ -83,6 +86,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", help="the kernel's command line")
     add_boot_options(parser)
+    add_disk_option(parser, " (--join: the host's own copy, if it has another path)")
     add_pace_options(parser)
     add_record_option(parser, "this host's part of the run")
     parser.add_argument(
@@ -108,6 +112,7 @@ def carry_out(args: argparse.Namespace) -> int:
     if join and not others:
         raise UsageError(f"--join {listen} is this host itself: name another")
     metrics = parse_address(args.metrics) if args.metrics is not None else None
+    disks = parse_disks(args.disks)
     config = _config(args, listen)
     security = find_security(args, (listen, *others))
 
@@ -126,7 +131,7 @@ def carry_out(args: argparse.Namespace) -> int:
     if record is not None:
         claim_recording(record)
         config = structs.replace(config, record=str(record))
-    return serve(config, listen, others, security, metrics)
+    return serve(config, listen, others, disks, security, metrics)
 
 
 def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
@@ -155,12 +160,14 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
     append = args.append or ""
     path = find_image(args.image)
     check_boot(args, path, memory_bytes, append)
+    run = secrets.token_bytes(16)
     return NodeConfig(
         name=name,
         role="primary",
         store_url=args.store,
         hosted=True,
-        run=secrets.token_hex(16),
+        run=run.hex(),
+        disks=open_disks(parse_disks(args.disks), run),
         image_path=str(path),
         image_name=path.name,
         append=append,

@@ -10,6 +10,7 @@ from ftvm.replication.events import HaltCause
 from ftvm.replication.messages import Reason
 from ftvm.runtime import control
 from ftvm.runtime.addresses import Address
+from ftvm.runtime.disk_image import DiskOption
 from ftvm.runtime.ends import End
 from ftvm.runtime.host import Host, Verdict
 from ftvm.runtime.names import address_in
@@ -40,10 +41,11 @@ def serve(
     config: control.NodeConfig,
     address: Address,
     join: tuple[Address, ...],
+    disks: tuple[DiskOption, ...],
     security: Security,
     metrics: Address | None,
 ) -> int:
-    """Be a host until its end; returns the exit status."""
+    """Be a host until its end; returns the exit status. `disks` are for one that joins."""
     notices = Notices()
     config = msgspec.structs.replace(config, evidence=".")
     teller = HostTeller(notices, address, config)
@@ -51,7 +53,7 @@ def serve(
     transport = Transport(security)
     transport.accept_from(listen(address.host, address.port), "host")
     metrics_listener = None if metrics is None else listen(metrics.host, metrics.port)
-    host = Host(config, join, transport, teller.tell)
+    host = Host(config, join, transport, teller.tell, disks)
     if metrics_listener is not None:
         scrapes = Scrapes(transport, metrics_listener, lambda: scrapes.answer(host.metrics()))
 
