@@ -1,9 +1,11 @@
 """A pair finds out by itself where its replicas part, and goes on without the one that differs."""
 
 import json
+import random
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,20 @@ import pytest
 from etcd_server import free_port
 from ftvm_command import FtvmCommand
 from hosts import Cluster
+from pair_session import Session, run_spec
+from recorded_run import boot, open_run, record
 from replica_memory import corrupt_guest_memory
 
+from ftvm.log.run_format import Flip
+from ftvm.runtime.crash import ROLES
+from ftvm.runtime.flip import PlantedFlip
+from ftvm.runtime.supervisor import Supervisor
+from ftvm.ui.divergence import explain
+from ftvm.units import PAGE_BYTES
+
 FLIP = "@instruction:3000000:0x3f00000:7"
+PLANTS, PLANTS_LONG = 2, 100
+GUESTS = {"primes": "size=300000 rounds=2", "sort": "size=100000", "storm": "ops=20000 nondet"}
 
 
 def told_of(home: Path) -> tuple[dict[str, Any], str]:
@@ -28,7 +41,7 @@ def told_of(home: Path) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("role", ["backup", "primary"])
 def test_a_flip_is_found_while_the_guest_goes_on(ftvm: FtvmCommand, role: str) -> None:
-    append = ("--append", "rounds=8")
+    append = ("--append", "rounds=3")
     done = ftvm("run", "guest:primes", *append, "--flip", role + FLIP)
     assert done.status == 122
     assert done.out == ftvm("run", "guest:primes", *append, "--solo").out
@@ -71,6 +84,42 @@ def test_where_one_may_not_write_the_reports_are_with_temporary_files(ftvm: Ftvm
         for path in directory.iterdir():
             path.unlink()
         directory.rmdir()
+
+
+def test_a_random_flip_is_found_at_its_instruction_and_address(
+    guest_images: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    draw, found, tries = random.Random(5), 0, 0
+    places = {}
+    for guest, append in GUESTS.items():
+        machine = boot(guest_images, guest, append)
+        data, _ = record(machine)
+        machine.cpu.hash_memory()
+        places[guest] = open_run(data).end_count, machine.cpu.used_pages()
+    while found < (PLANTS_LONG if request.config.getoption("--long") else PLANTS):
+        tries += 1
+        guest = draw.choice(sorted(GUESTS))
+        end, pages = places[guest]
+        address = draw.choice(pages) * PAGE_BYTES + draw.randrange(PAGE_BYTES)
+        flip = Flip(draw.randrange(1, end), address, draw.randrange(8))
+        spec = replace(
+            run_spec(guest_images, guest, append=GUESTS[guest]),
+            flips=(PlantedFlip(draw.choice(ROLES), flip),),
+            evidence=tmp_path / str(tries),
+        )
+        (tmp_path / str(tries)).mkdir()
+        output = bytearray()
+        with Supervisor(spec, output.extend) as supervisor:
+            supervisor.start()
+            Session(supervisor, output).finish()
+        if not supervisor.evidence:  # it was overwritten before anybody looked
+            assert supervisor.report().replicas_equal
+            continue
+        found += 1
+        line = explain(Path(supervisor.evidence[0]))
+        told, _ = told_of(tmp_path / str(tries))
+        assert (told["equal"], told["different"]) == (flip.count - 1, flip.count), (flip, line)
+        assert [(at, a ^ b) for at, a, b in told["memory"]] == [(address, 1 << flip.bit)], flip
 
 
 @pytest.fixture
