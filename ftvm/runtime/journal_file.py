@@ -51,6 +51,8 @@ def make_directory(path: Path) -> None:
         path.mkdir(exist_ok=True)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(0, "Permission denied")
+    except FileExistsError:
+        raise UsageError(f"cannot write journals to {path}: it is not a directory") from None
     except OSError as error:
         raise UsageError(f"cannot write journals to {path}: {error.strerror}") from None
 

@@ -23,6 +23,13 @@ class StoreUrl:
     text: str
     open: Callable[[bytes], FileStore | EtcdStore]
     """Return the store for the run with this id (16 bytes); touches neither disk nor network."""
+    directory: Path | None = None
+    """Where it is, of a store that is a directory."""
+
+    def check(self) -> None:
+        """Raise UsageError if there is something that can never be a store."""
+        if self.directory is not None and self.directory.exists() and not self.directory.is_dir():
+            raise UsageError(f"store {self.text}: is not a directory")
 
 
 def parse_store_url(text: str) -> StoreUrl:
@@ -31,7 +38,7 @@ def parse_store_url(text: str) -> StoreUrl:
         raise UsageError(f"store {text!r}: {_FORMS}")
     if not _SCHEME.match(text):
         path = Path(text)
-        return StoreUrl(text, lambda run: FileStore(path, run))
+        return StoreUrl(text, lambda run: FileStore(path, run), path)
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
@@ -43,7 +50,7 @@ def parse_store_url(text: str) -> StoreUrl:
         path = Path(unquote(parts.path))
         if parts.netloc not in ("", "localhost") or not path.name or "\0" in str(path):
             raise UsageError(f"store {text}: {_FORMS}")
-        return StoreUrl(text, lambda run: FileStore(path, run))
+        return StoreUrl(text, lambda run: FileStore(path, run), path)
     prefix = parts.path.strip("/") or PREFIX
     if parts.scheme != "etcd" or not is_host(host) or not port or not _PREFIX.fullmatch(prefix):
         raise UsageError(f"store {text}: {_FORMS}")

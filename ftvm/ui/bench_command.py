@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftvm.errors import FtvmError, UsageError
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.bench.session import Document
@@ -68,10 +68,18 @@ def add_parser(commands: Subparsers) -> None:
         default="wall",
         help="the clock of speeds: on the wall, or CPU time where others use the machine (wall)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write everything, every single run too")
-    parser.add_argument("--plots", metavar="DIR", help="draw, as PNG and SVG (with matplotlib)")
     parser.add_argument(
-        "--from", metavar="FILE", dest="source", help="show what --json wrote, measure nothing"
+        "--json", metavar="FILE", type=file_name, help="write everything, every single run too"
+    )
+    parser.add_argument(
+        "--plots", metavar="DIR", type=directory_name, help="draw, as PNG and SVG (with matplotlib)"
+    )
+    parser.add_argument(
+        "--from",
+        metavar="FILE",
+        type=file_name,
+        dest="source",
+        help="show what --json wrote, measure nothing",
     )
     parser.add_argument("--compare", metavar="OLD", help="say what changed since --json wrote that")
 

@@ -5,14 +5,18 @@ from pathlib import Path
 
 from ftvm.errors import UsageError
 from ftvm.ui.images import read_image
+from ftvm.ui.parsers import file_name
 
 
 def add_boot_options(parser: argparse.ArgumentParser) -> None:
     """Add --initrd and --module."""
-    parser.add_argument("--initrd", metavar="FILE", help="initial RAM disk of a Linux kernel")
+    parser.add_argument(
+        "--initrd", metavar="FILE", type=file_name, help="initial RAM disk of a Linux kernel"
+    )
     parser.add_argument(
         "--module",
         metavar="'FILE [TEXT]'",
+        type=file_name,
         dest="modules",
         action="append",
         default=[],

@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ftvm import __version__
 from ftvm.errors import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, FtvmError
@@ -32,6 +32,9 @@ from ftvm.ui import (
     status_command,
 )
 from ftvm.ui.notices import Notices
+
+if TYPE_CHECKING:  # of the type checker's own
+    from _typeshed import SupportsWrite
 
 _DESCRIPTION = """\
 Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
@@ -57,6 +60,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, as for every other wrong input."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print the help; an error of the stream is for the caller, and not for nobody."""
+        (file or sys.stdout).write(self.format_help())
 
 
 class _Overview(_Parser):
@@ -93,12 +100,12 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one command line; returns the exit status."""
     _occupy_standard_descriptors()
-    args = make_parser().parse_args(arguments)
     try:
-        status: int = args.carry_out(args)
-        if sys.stdout is not None:  # as it is where descriptor 1 was closed
-            sys.stdout.flush()
-        return status
+        try:
+            args = make_parser().parse_args(arguments)
+            return _flushed(args.carry_out(args))
+        except SystemExit as left:  # by a parser, having told all there is to tell
+            return _flushed(left.code if isinstance(left.code, int) else 0)
     except FtvmError as error:
         Notices().error(str(error))
         return error.exit_status
@@ -112,6 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_output()
         Notices().error(f"{error.filename or 'standard output'}: {error.strerror}")
         return FtvmError.exit_status
+
+
+def _flushed(status: int) -> int:
+    """Return the status, once all that was printed is where it belongs."""
+    if sys.stdout is not None:  # as it is where descriptor 1 was closed
+        sys.stdout.flush()
+    return status
 
 
 def _occupy_standard_descriptors() -> None:

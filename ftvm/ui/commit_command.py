@@ -2,7 +2,7 @@
 
 import argparse
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 
 _DESCRIPTION = """\
 Puts what a guest wrote to a disk into the image, if the run could not do it at
@@ -30,7 +30,7 @@ def add_parser(commands: Subparsers) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument("writes", metavar="WRITES", help="the file with the saved writes")
-    parser.add_argument("--disk", metavar="FILE", help="the image (where it was)")
+    parser.add_argument("--disk", metavar="FILE", type=file_name, help="the image (where it was)")
 
 
 def carry_out(args: argparse.Namespace) -> int:

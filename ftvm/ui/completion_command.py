@@ -1,8 +1,9 @@
 """`ftvm completion`: teaches a shell to complete ftvm's command line."""
 
 import argparse
+from collections.abc import Mapping
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -27,5 +28,17 @@ def carry_out(args: argparse.Namespace) -> int:
 
     from ftvm.ui.cli import make_parser  # which imports this module
 
-    print(shtab.complete(make_parser(), shell=args.shell))
+    parser = make_parser()
+    _complete_names(parser, {file_name: shtab.FILE, directory_name: shtab.DIRECTORY})
+    print(shtab.complete(parser, shell=args.shell))
     return 0
+
+
+def _complete_names(parser: argparse.ArgumentParser, ways: Mapping[object, object]) -> None:
+    """Say what is completed as the name of a file or directory, by the type that it has."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _complete_names(command, ways)
+        elif action.type in ways:
+            action.complete = ways[action.type]  # type: ignore[attr-defined]  # which shtab reads

@@ -4,7 +4,7 @@ import argparse
 import json
 import secrets
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, natural
 from ftvm.ui.record_options import add_record_option, find_record
 
 _DESCRIPTION = """\
@@ -34,7 +34,7 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="repeat the choice of the moment")
+    parser.add_argument("--seed", type=natural, metavar="N", help="repeat the choice of the moment")
     add_record_option(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -8,6 +8,7 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import Failover, RunReport
 from ftvm.ui.demo_drive import INCREMENTS, Course, Moment
 from ftvm.ui.demo_judge import Verdict
+from ftvm.ui.line_console import LineConsole
 from ftvm.ui.teller import in_ms
 
 _BAR_COLUMNS = 30
@@ -31,7 +32,7 @@ class DemoScreen:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._out = Console(highlight=False, soft_wrap=True)
+        self._out = LineConsole()
         self._progress = Progress(
             TextColumn("  [dim]increments"),
             BarColumn(bar_width=_BAR_COLUMNS),

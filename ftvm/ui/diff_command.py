@@ -2,7 +2,7 @@
 
 import argparse
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 
 _DESCRIPTION = """\
 Replays two recorded runs of one machine side by side, and finds the first
@@ -33,8 +33,8 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("a", metavar="RUN_A", help="a recorded run")
-    parser.add_argument("b", metavar="RUN_B", help="another one")
+    parser.add_argument("a", metavar="RUN_A", type=file_name, help="a recorded run")
+    parser.add_argument("b", metavar="RUN_B", type=file_name, help="another one")
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 
 _DESCRIPTION = """\
 Writes a recorded run as Chrome trace JSON, which https://ui.perfetto.dev and
@@ -28,9 +28,11 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("run", metavar="RUN", help="a file that ftvm record or --record wrote")
     parser.add_argument(
-        "-o", "--output", metavar="FILE", help="the file to write (standard output)"
+        "run", metavar="RUN", type=file_name, help="a file that ftvm record or --record wrote"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=file_name, help="the file to write (standard output)"
     )
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 
 _DESCRIPTION = """\
 Tells of a recorded run who recorded what, where it begins and ends, and what
@@ -35,7 +35,9 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("run", metavar="RUN", help="a file that ftvm record or --record wrote")
+    parser.add_argument(
+        "run", metavar="RUN", type=file_name, help="a file that ftvm record or --record wrote"
+    )
     parser.add_argument("--entries", action="store_true", help="list the log's entries")
     parser.add_argument(
         "--kind", metavar="KIND,...", help=f"only entries of these kinds: {', '.join(KINDS)}"
@@ -52,27 +54,26 @@ def carry_out(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     from ftvm.errors import UsageError
     from ftvm.ui.inspection import Selection, list_entries, print_summary
-    from ftvm.ui.recorded import open_run, parse_count
+    from ftvm.ui.recorded import open_run, parse_span
 
     filters = (("--kind", args.kind), ("--from", args.begin), ("--until", args.until))
-    wanted = [option for option, value in (*filters, ("--code", args.code)) if value]
+    wanted = [option for option, value in filters if value is not None]
+    wanted += ["--code"] if args.code else []
     if wanted and not args.entries:
         raise UsageError(f"{wanted[0]} is for entries: give --entries too")
     with open_run(args.run) as reader:
         if not args.entries:
             return print_summary(reader, as_json=args.json)
-        selection = Selection(
-            kinds=_parse_kinds(args.kind),
-            begin=parse_count(args.begin, "--from", reader) if args.begin else reader.begin_count,
-            until=parse_count(args.until, "--until", reader) if args.until else None,
-        )
+        kinds = _parse_kinds(args.kind)
+        begin, until = parse_span(args.begin, args.until, reader)
+        selection = Selection(kinds, reader.begin_count if begin is None else begin, until)
         return list_entries(reader, selection, code=args.code, as_json=args.json)
 
 
 def _parse_kinds(text: str | None) -> frozenset[str]:
     from ftvm.errors import UsageError
 
-    kinds = text.lower().split(",") if text else KINDS
+    kinds = KINDS if text is None else text.lower().split(",")
     for kind in kinds:
         if kind not in KINDS:
             raise UsageError(f"no entries of kind {kind!r}: there are {', '.join(KINDS)}")

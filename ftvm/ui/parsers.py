@@ -1,6 +1,7 @@
 """What the parsers of all commands have in common."""
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,29 @@ if TYPE_CHECKING:  # generic for the type checker only
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 else:
     Subparsers = argparse._SubParsersAction
+
+_NATURAL = re.compile("[0-9]{1,18}", re.ASCII)
+
+
+def file_name(text: str) -> str:
+    """Take the name of a file; none at all is a variable of the shell that is not set."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is no file's name")
+    return text
+
+
+def directory_name(text: str) -> str:
+    """The same of a directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text is no directory's name")
+    return text
+
+
+def natural(text: str) -> int:
+    """Read a whole number from 0 on."""
+    if not _NATURAL.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def add_command(

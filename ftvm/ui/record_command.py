@@ -3,7 +3,7 @@
 import argparse
 
 from ftvm.ui import run_command
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 
 _DESCRIPTION = """\
 Runs an image without a backup, as `ftvm run --solo` does, and writes its run to
@@ -36,7 +36,12 @@ def add_parser(commands: Subparsers) -> None:
     )
     run_command.add_image_arguments(parser)
     parser.add_argument(
-        "-o", "--output", metavar="RUN", required=True, help="the file to write; replaced if there"
+        "-o",
+        "--output",
+        metavar="RUN",
+        type=file_name,
+        required=True,
+        help="the file to write; replaced if there",
     )
     run_command.add_session_arguments(parser)
     alone = {"solo": True, "crash": [], "flip": [], "store": None}

@@ -4,12 +4,16 @@ import argparse
 from pathlib import Path
 
 from ftvm.errors import UsageError
+from ftvm.ui.parsers import file_name
 
 
 def add_record_option(parser: argparse.ArgumentParser, what: str = "the run") -> None:
     """Add --record; `what` is written."""
     parser.add_argument(
-        "--record", metavar="RUN", help=f"write {what} to a file that ftvm replay replays"
+        "--record",
+        metavar="RUN",
+        type=file_name,
+        help=f"write {what} to a file that ftvm replay replays",
     )
 
 

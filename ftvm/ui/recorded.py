@@ -34,7 +34,7 @@ def open_run(name: str, called: str = "") -> Iterator[RunReader]:
         yield RunReader(file, called or name)
 
 
-def parse_count(text: str, option: str, reader: RunReader) -> InstructionCount:
+def _parse_count(text: str, option: str, reader: RunReader) -> InstructionCount:
     """Read an instruction count that is in the run; UsageError if it is none."""
     if _COUNT.fullmatch(text) is None:
         raise UsageError(f"{option} {text!r} is not a number of instructions: give 5000, say")
@@ -45,3 +45,14 @@ def parse_count(text: str, option: str, reader: RunReader) -> InstructionCount:
             f"to {reader.end_count:,}"
         )
     return count
+
+
+def parse_span(
+    begin: str | None, until: str | None, reader: RunReader
+) -> tuple[InstructionCount | None, InstructionCount | None]:
+    """Read --from and --until as far as they are given; UsageError if they make no sense."""
+    first = None if begin is None else _parse_count(begin, "--from", reader)
+    last = None if until is None else _parse_count(until, "--until", reader)
+    if first is not None and last is not None and first > last:
+        raise UsageError(f"--from {first} is behind --until {last}")
+    return first, last

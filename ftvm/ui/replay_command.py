@@ -4,7 +4,7 @@ import argparse
 import os
 
 from ftvm.errors import UsageError
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, file_name
 from ftvm.ui.record_options import add_record_option, find_record
 
 _DESCRIPTION = """\
@@ -43,7 +43,9 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("run", metavar="RUN", help="a file that ftvm record or --record wrote")
+    parser.add_argument(
+        "run", metavar="RUN", type=file_name, help="a file that ftvm record or --record wrote"
+    )
     parser.add_argument("--until", metavar="N", help="stop when N instructions are done")
     parser.add_argument(
         "--from",
@@ -70,7 +72,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def carry_out(args: argparse.Namespace) -> int:
     """Replay, and perhaps go on."""
-    from ftvm.ui.recorded import open_run, parse_count
+    from ftvm.ui.recorded import open_run, parse_span
     from ftvm.ui.replay_session import EXIT_TORN, ReplaySession
 
     if args.json and args.go_live:
@@ -82,10 +84,7 @@ def carry_out(args: argparse.Namespace) -> int:
     if args.record and os.path.exists(args.record) and os.path.samefile(args.record, args.run):
         raise UsageError(f"--record {args.record} is the run that is replayed: name another file")
     with open_run(args.run) as reader:
-        until = parse_count(args.until, "--until", reader) if args.until else None
-        begin = parse_count(args.begin, "--from", reader) if args.begin else None
-        if begin is not None and until is not None and begin > until:
-            raise UsageError(f"--from {begin} is behind --until {until}")
+        begin, until = parse_span(args.begin, args.until, reader)
         session = ReplaySession(reader, begin, until, as_json=args.json, screen=args.screen)
         status = session.run()
         if not args.go_live or status not in (0, EXIT_TORN):

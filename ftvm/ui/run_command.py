@@ -15,7 +15,7 @@ from ftvm.ui.disk_options import add_disk_option, open_disks, parse_disks
 from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
 from ftvm.ui.record_options import add_record_option, find_record
 from ftvm.ui.stream_options import add_screen_option, add_stream_options, open_streams
 
@@ -131,7 +131,10 @@ def add_parser(commands: Subparsers) -> None:
 def add_image_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which guest is to be run."""
     parser.add_argument(
-        "image", metavar="IMAGE", help="path of an image, or guest:NAME (see ftvm guests)"
+        "image",
+        metavar="IMAGE",
+        type=file_name,
+        help="path of an image, or guest:NAME (see ftvm guests)",
     )
     parser.add_argument("--memory", metavar="SIZE", default="64M", help="memory size (64M)")
     parser.add_argument("--append", metavar="TEXT", default="", help="the kernel's command line")
@@ -141,9 +144,14 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_session_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says how a guest is run on the standard streams."""
-    parser.add_argument("--report", metavar="FILE", help="write what the run came to, as JSON")
     parser.add_argument(
-        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+        "--report", metavar="FILE", type=file_name, help="write what the run came to, as JSON"
+    )
+    parser.add_argument(
+        "--journal",
+        metavar="DIR",
+        type=directory_name,
+        help="write down there what ftvm audit judges, made if missing",
     )
     parser.add_argument(
         "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
@@ -177,7 +185,7 @@ def carry_out(args: argparse.Namespace) -> int:
     from ftvm.runtime.store_url import parse_store_url
 
     if args.store is not None:
-        parse_store_url(args.store)
+        parse_store_url(args.store).check()
     flips = tuple(parse_flip(text, memory_bytes) for text in args.flip)
     if args.solo and any(flip.role == "backup" for flip in flips):
         raise UsageError("--solo has no backup to flip a bit of: leave out --flip backup@...")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
+from ftvm.ui.parsers import file_name
 
 if TYPE_CHECKING:  # slow to load
     from ftvm.runtime.addresses import Address
@@ -20,11 +21,18 @@ def add_secret_options(parser: argparse.ArgumentParser) -> None:
         "alone, without any of these, it is your own key (~/.config/ftvm/key).",
     )
     group.add_argument(
-        "--key-file", metavar="FILE", help="64 hexadecimal digits, as `openssl rand -hex 32` makes"
+        "--key-file",
+        metavar="FILE",
+        type=file_name,
+        help="64 hexadecimal digits, as `openssl rand -hex 32` makes",
     )
-    group.add_argument("--cert", metavar="FILE", help="this host's certificate, PEM")
-    group.add_argument("--cert-key", metavar="FILE", help="its private key")
-    group.add_argument("--ca", metavar="FILE", help="the authority that signed those of all hosts")
+    group.add_argument(
+        "--cert", metavar="FILE", type=file_name, help="this host's certificate, PEM"
+    )
+    group.add_argument("--cert-key", metavar="FILE", type=file_name, help="its private key")
+    group.add_argument(
+        "--ca", metavar="FILE", type=file_name, help="the authority that signed those of all hosts"
+    )
 
 
 def find_security(args: argparse.Namespace, addresses: "Iterable[Address]") -> "Security":

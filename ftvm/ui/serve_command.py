@@ -12,7 +12,7 @@ from ftvm.ui.boot_options import add_boot_options, check_boot
 from ftvm.ui.disk_options import add_disk_option, open_disks, parse_disks
 from ftvm.ui.images import find_image
 from ftvm.ui.pace_options import add_pace_options, find_pace
-from ftvm.ui.parsers import Subparsers, add_command
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
 from ftvm.ui.record_options import add_record_option, claim_recording, find_record
 from ftvm.ui.secret_options import add_secret_options, find_security
 
@@ -66,6 +66,7 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument(
         "image",
         metavar="IMAGE",
+        type=file_name,
         nargs="?",
         help="path of an image, or guest:NAME (see ftvm guests)",
     )
@@ -90,7 +91,10 @@ def add_parser(commands: Subparsers) -> None:
     add_pace_options(parser)
     add_record_option(parser, "this host's part of the run")
     parser.add_argument(
-        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+        "--journal",
+        metavar="DIR",
+        type=directory_name,
+        help="write down there what ftvm audit judges, made if missing",
     )
     parser.add_argument(
         "--metrics", metavar="HOST:PORT", help="serve metrics for Prometheus at /metrics there"
@@ -105,7 +109,7 @@ def carry_out(args: argparse.Namespace) -> int:
 
     if (args.image is None) == (args.join is None):
         raise UsageError("give an IMAGE to run, or --join HOST:PORT to back up; see --help")
-    parse_store_url(args.store)
+    parse_store_url(args.store).check()
     listen = parse_address(args.listen)
     join = parse_addresses(args.join) if args.join is not None else ()
     others = tuple(address for address in join if address != listen)

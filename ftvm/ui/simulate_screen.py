@@ -9,6 +9,7 @@ from rich.text import Text
 
 from ftvm.simulation.oracle import Verdict
 from ftvm.simulation.story import FAULT, Moment
+from ftvm.ui.line_console import LineConsole
 
 _BAR_COLUMNS = 30
 
@@ -47,7 +48,7 @@ class TotalsScreen:
 
     def __init__(self, schedules: int, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._out = Console(highlight=False, soft_wrap=True)
+        self._out = LineConsole()
         self._progress = Progress(
             TextColumn("[dim]schedules"),
             BarColumn(bar_width=_BAR_COLUMNS),
@@ -93,7 +94,7 @@ class TotalsScreen:
 
 def show_story(verdict: Verdict, moments: Iterable[Moment]) -> None:
     """Show one run and its verdict."""
-    out = Console(highlight=False, soft_wrap=True)
+    out = LineConsole()
     guest = "the real machine" if verdict.is_machine else "the model"
     out.print(Text.assemble((f"schedule {verdict.seed}", "bold"), f"  its guest is {guest}"))
     for moment in moments:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from ftvm.errors import HostError, UsageError
-from ftvm.ui.console import STDOUT
+from ftvm.ui.parsers import file_name
 
 if TYPE_CHECKING:  # loads the machine, which parsing needs not
     from ftvm.machine.channels import Stream
     from ftvm.runtime.sinks import Sink
 
 STANDARD_OUTPUT = "-"
+_STDOUT = 1
 
 _OPTIONS = {
     "com2": "COM2, the serial port at 2f8h",
@@ -27,9 +28,11 @@ def add_stream_options(parser: argparse.ArgumentParser) -> None:
     """Add --com2, --com3, --com4 and --debugcon."""
     for name, what in _OPTIONS.items():
         parser.add_argument(
-            f"--{name}", metavar="FILE", help=f"write there what the guest sends to {what}; - for"
-            " standard output"
-        )  # fmt: skip
+            f"--{name}",
+            metavar="FILE",
+            type=file_name,
+            help=f"write there what the guest sends to {what}; - for standard output",
+        )
 
 
 def add_screen_option(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +64,7 @@ def open_streams(
 def _open(path: str, name: str) -> BinaryIO:
     try:
         if path == STANDARD_OUTPUT:
-            return os.fdopen(os.dup(STDOUT), "wb", buffering=0)
+            return os.fdopen(os.dup(_STDOUT), "wb", buffering=0)
         return open(path, "wb", buffering=0)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file's name"

@@ -73,8 +73,8 @@ def test_a_store_that_says_yes_to_everybody_is_found(ftvm: FtvmCommand) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--seed", "-1"], "--seed -1: give a number of 0 or more"),
-        (["--seed", "x"], "invalid int value: 'x'"),
+        (["--seed", "-1"], "argument --seed: '-1' is not a whole number from 0 on"),
+        (["--seed", "x"], "'x' is not a whole number"),
         (["--schedules", "0"], "--schedules 0: give a number of 1 or more"),
         (["--seed", "1", "--schedules", "2"], "leave out --schedules and --from"),
         (["--verbose"], "give --seed N too"),
