@@ -83,8 +83,8 @@ def load(
 def _check_place(header: SetupHeader, image_bytes: int, memory_bytes: int) -> None:
     if header.code_start < UPPER_MEMORY_START:
         raise ImageError(
-            f"its code32_start is {header.code_start:#x}, below 1 MiB; the header is damaged, "
-            "copy or build it again"
+            f"its code32_start is {header.code_start:#x}, below 1 MiB: it has no 32-bit entry, and "
+            "starts in real mode with a BIOS, which is not here"
         )
     end = max(
         header.code_start + image_bytes - header.code_offset, header.run_start + header.run_bytes
