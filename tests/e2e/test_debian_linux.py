@@ -104,7 +104,7 @@ def in_qemu(guests: DebianGuests, initrd: Path) -> Session:
     command = ["qemu-system-i386", "-M", "isapc", "-cpu", "qemu32", "-display", "none"]
     command += ["-kernel", str(guests.folder / "vmlinuz-686"), "-initrd", str(initrd)]
     command += ["-append", LINUX_APPEND, "-m", str(LINUX_MEMORY_BYTES // MIB), "-no-reboot"]
-    command += ["-nodefaults", "-serial", "stdio"]
+    command += ["-nodefaults", "-serial", "stdio", *(3 * ["-serial", "null"])]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as qemu:
         assert qemu.stdin is not None
