@@ -6,7 +6,7 @@ are put where the guest was between two marks as if it had run evenly.
 """
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +18,11 @@ from ftvm.machine.cpu import Kind
 from ftvm.ui.inspection import entry_object, entry_text, kind_name
 
 _PROCESS = 1
-_GUEST, _EVENTS, _BACKUP, _CHANNEL, _CONSOLE = 1, 2, 3, 4, 5
+_GUEST, _EVENTS, _MARKS, _BACKUP, _CHANNEL, _CONSOLE = 1, 2, 3, 4, 5, 6
 _TRACKS = {
     _GUEST: "guest, as recorded by replica {node}",
     _EVENTS: "log: events",
+    _MARKS: "channel: marks sent",
     _BACKUP: "backup",
     _CHANNEL: "channel: acknowledgements",
     _CONSOLE: "outputs let out",
@@ -149,14 +150,16 @@ def _log_events(reader: RunReader, course: _Course) -> Iterator[Event]:
 
 
 def _backup(course: _Course) -> Iterator[Event]:
-    last_us, executed, marked = 0.0, 0, 0
+    last_us, busy_us, executed, marked = 0.0, 0.0, 0, 0
     for moment in course.moments:
         at = course.us(moment.host_ns)
         if moment.what == What.MARKED:
             marked = moment.count
         elif moment.what == What.EXECUTED and moment.count > executed:
-            yield _slice(_BACKUP, "runs", last_us, at, executed=moment.count)
-            executed = moment.count
+            begin = max(last_us, busy_us)
+            ran = _slice(_BACKUP, "runs", begin, max(begin, at), executed=moment.count)
+            yield ran
+            executed, busy_us = moment.count, begin + ran["dur"]
         if moment.what in (What.MARKED, What.EXECUTED):
             yield _counter("backup behind, instructions", at, max(0, marked - executed))
             last_us = at
@@ -181,24 +184,41 @@ def _outputs(course: _Course) -> Iterator[Event]:
 
 
 def _flows(course: _Course) -> Iterator[Event]:
-    """Arrows from each mark to its acknowledgement to the output that it let out."""
-    sent: dict[tuple[int, int], int] = {}
-    acknowledged: list[tuple[int, int]] = []
+    """Arrows from each mark to its acknowledgement to the outputs that it let out."""
+    way = _ways(course.moments)
+    last = {arrow: number for number, arrow in way.items()}
     for number, moment in enumerate(course.moments):
         at = course.us(moment.host_ns)
+        arrow = way.get(number)
+        if moment.what == What.MARKED:
+            track = _MARKS
+            yield _slice(track, "mark", at, at, instruction=moment.count, log=moment.position)
+        elif moment.what == What.ACKNOWLEDGED:
+            track = _CHANNEL
+            yield _slice(track, "acknowledged", at, at, instruction=moment.count)
+        elif moment.what == What.RELEASED:
+            track = _CONSOLE
+            yield _slice(track, "let out", at, at, to=moment.position, instruction=moment.count)
+        if arrow is not None:
+            phase = "s" if number == arrow else "f" if number == last[arrow] else "t"
+            yield _flow(phase, arrow, track, at)
+
+
+def _ways(moments: Sequence[Moment]) -> dict[int, int]:
+    """Return of each moment on an arrow the one that the arrow begins with: a mark."""
+    sent: dict[tuple[int, int], int] = {}
+    acknowledged: tuple[int, int] | None = None
+    way = {}
+    for number, moment in enumerate(moments):
         key = (moment.count, moment.position)
         if moment.what == What.MARKED:
             sent[key] = number
-            yield _slice(_GUEST, "mark", at, at, instruction=moment.count, log=moment.position)
-            yield _flow("s", number, _GUEST, at)
         elif moment.what == What.ACKNOWLEDGED and key in sent:
-            acknowledged.append((moment.count, sent[key]))
-            yield _slice(_CHANNEL, "acknowledged", at, at, instruction=moment.count)
-            yield _flow("t", sent[key], _CHANNEL, at)
-        elif moment.what == What.RELEASED:
-            yield _slice(_CONSOLE, "let out", at, at, to=moment.position, instruction=moment.count)
-            if acknowledged and acknowledged[-1][0] >= moment.count:
-                yield _flow("f", acknowledged[-1][1], _CONSOLE, at)
+            acknowledged = moment.count, sent[key]
+            way[sent[key]] = way[number] = sent[key]
+        elif moment.what == What.RELEASED and acknowledged and acknowledged[0] >= moment.count:
+            way[number] = acknowledged[1]
+    return way
 
 
 def _flow(phase: str, number: int, track: int, at: float) -> Event:

@@ -13,6 +13,7 @@ from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.cli import main
 
 Event = dict[str, Any]
+WAY = ["channel: marks sent", "channel: acknowledgements", "outputs let out"]
 
 
 @pytest.fixture
@@ -34,16 +35,19 @@ def test_a_pair_is_shown_with_what_let_its_outputs_out(pair: Path, tmp_path: Pat
     trace = tmp_path / "trace.json"
     assert main(["export", str(pair), "-o", str(trace)]) == 0
     events = json.loads(trace.read_bytes())["traceEvents"]
-    tracks = [event["args"]["name"] for event in of(events, "M", "thread_name")]
-    assert tracks[0] == "guest, as recorded by replica a"
-    assert {"backup", "outputs let out"} <= set(tracks)
-    begins, steps, ends = (of(events, phase) for phase in "stf")
-    assert begins
-    assert ends
-    for end in ends:  # every arrow to an output comes from a mark, by its acknowledgement
-        way = [e["ts"] for e in (*begins, *steps) if e["id"] == end["id"]]
-        assert len(way) == 2
-        assert way[0] <= way[1] <= end["ts"]
+    tracks = {event["args"]["name"]: event["tid"] for event in of(events, "M", "thread_name")}
+    assert {"guest, as recorded by replica a", "backup", *WAY} <= tracks.keys()
+    arrows: dict[int, list[Event]] = {}
+    for event in events:
+        if event["ph"] in "stf":
+            arrows.setdefault(event["id"], []).append(event)
+    whole = [way for way in arrows.values() if way[-1]["tid"] == tracks[WAY[-1]]]
+    assert whole
+    for way in arrows.values():
+        assert "".join(event["ph"] for event in way) == "s" + "t" * (len(way) - 2) + "f"
+        assert [event["ts"] for event in way] == sorted(event["ts"] for event in way)
+    for way in whole:  # from a mark, by its acknowledgement, to what that let out
+        assert [event["tid"] for event in way[:3]] == [tracks[name] for name in WAY]
     held, let_out = of(events, "b", "held"), of(events, "e", "held")
     assert len(held) == len(let_out) > 0
     starts = {event["id"]: event["ts"] for event in held}
@@ -64,6 +68,22 @@ def test_every_event_has_what_the_format_asks_for(pair: Path, capfd: Any) -> Non
         if event["ph"] == "X":
             assert event["dur"] > 0
     assert trace["otherData"]["node"] == "a"
+    # Slices of a track lie in each other or beside each other, and arrows begin and end in one.
+    slices: dict[int, list[tuple[int, int]]] = {}
+    for event in of(trace["traceEvents"], "X"):
+        begin = round(event["ts"] * 1000)
+        slices.setdefault(event["tid"], []).append((begin, begin + round(event["dur"] * 1000)))
+    for track in slices.values():
+        around: list[int] = []
+        for begin, end in sorted(track, key=lambda span: (span[0], -span[1])):
+            while around and around[-1] <= begin:
+                around.pop()
+            assert not around or end <= around[-1]
+            around.append(end)
+    for event in trace["traceEvents"]:
+        if event["ph"] in "stf":
+            at = round(event["ts"] * 1000)
+            assert any(begin <= at < end for begin, end in slices[event["tid"]])
 
 
 def test_a_run_alone_and_torn_is_shown_as_far_as_it_goes(

@@ -64,8 +64,10 @@ def test_another_address_space_changes_nothing(ftvm: FtvmCommand, run: Path) -> 
         assert told.pop("wall_ns")
         return told
 
-    told = [verdict(), verdict("setarch", "-R"), verdict("setarch", "-RL")]
-    assert told == [told[0]] * 3
+    layouts = [(), ("setarch", "-R"), ("setarch", "-RL")]
+    hashes = [("env", f"PYTHONHASHSEED={seed}", "LC_ALL=C", "TZ=Asia/Tokyo") for seed in (0, 7)]
+    told = [verdict(*environment) for environment in (*layouts, *hashes)]
+    assert told == [told[0]] * 5
     assert told[0]["verdict"] == "equal"
     assert told[0]["whole"]
 

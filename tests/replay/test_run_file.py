@@ -15,11 +15,14 @@ from ftvm.log.run_format import Flip
 from ftvm.log.run_reader import RunReader
 from ftvm.log.run_replay import Finding, RunReplay, check_engine
 from ftvm.machine.engine import ENGINE
+from ftvm.ui.images import bundled_guests
 from ftvm.units import InstructionCount
 
 GUESTS = [
     ("hello", "", b""),
     ("counter", "", b"iixirq"),
+    ("dice", "rate=1000", b"txtq"),
+    ("disk", "", b""),
     ("ticker", "rate=1000 ticks=30", b""),
     ("entropy", "n=20", b""),
     ("primes", "size=100000 rounds=1", b""),
@@ -67,6 +70,10 @@ def test_every_guest_is_the_same_again(
         replay, rest = replay_all(reader, place)
         assert replay.judge() == (Finding.EQUAL, "")
         assert output.endswith(rest)
+
+
+def test_no_guest_is_left_out() -> None:
+    assert {guest for guest, _, _ in GUESTS} == {guest.name for guest in bundled_guests()}
 
 
 def test_a_replay_stops_at_any_instruction(guest_images: Path) -> None:
