@@ -14,6 +14,7 @@
 #include "cpu.h"
 #include "guest.h"
 #include "options.h"
+#include "pic.h"
 #include "print.h"
 
 const char guest_name[] = "disk";
@@ -42,9 +43,12 @@ static uint32_t records(const struct ata_drive *drive) {
     return number;
 }
 
+/* There is a key, or more: the main program takes them, and the line falls. */
+static void key_interrupt(void) {}
+
 static uint8_t next_key(void) {
     while (!(in8(UART_LSR) & LSR_DATA_READY))
-        continue;
+        wait_for_interrupt();
     return in8(UART_RBR);
 }
 
@@ -52,6 +56,8 @@ static int keep_records(const struct ata_drive *drive) {
     uint32_t words[SECTOR_BYTES / 4];
     uint32_t number = records(drive);
 
+    irq_enable(UART_IRQ, key_interrupt);
+    out8(UART_IER, IER_RECEIVED);
     print("disk: %u sectors, %u records\n", drive->sectors, number);
     for (;;) {
         uint8_t error = 0;

@@ -34,6 +34,14 @@ class DebianGuests:
     def initrd(self) -> bytes:
         return initramfs(self.read("busybox"))
 
+    def initrd_with_disks(self) -> bytes:
+        """Return one with the modules in it by which the 686 kernel finds ISA disks and ext2."""
+        folder = self.folder / "modules-686"
+        if not folder.exists():
+            pytest.skip(f"no {folder}: run .ci/debian-guests again")
+        modules = {path.name: path.read_bytes() for path in folder.iterdir()}
+        return initramfs(self.read("busybox"), modules=modules)
+
 
 def boot(files: BootFiles, memory_bytes: int) -> Machine:
     machine = Machine(MachineConfig(memory_bytes, EPOCH_S))

@@ -5,6 +5,7 @@ buffer-format.rst); a device node in it is just a header.
 """
 
 import gzip
+from collections.abc import Mapping
 
 MAGIC = b"070701"
 DIRECTORY, FILE, LINK, CHARACTER_DEVICE = 0o040000, 0o100000, 0o120000, 0o020000
@@ -28,14 +29,22 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def initramfs(busybox: bytes, init: bytes = INIT) -> bytes:
-    """Return a gzipped archive with BusyBox as /bin/busybox and `init` as /init."""
+def initramfs(
+    busybox: bytes, init: bytes = INIT, modules: Mapping[str, bytes] | None = None
+) -> bytes:
+    """Return a gzipped archive with BusyBox as /bin/busybox, `init` as /init, and /modules."""
+    loaded = modules or {}
     entries = [
         *(_entry(n, name, DIRECTORY | 0o755) for n, name in enumerate(("bin", "dev", "proc"), 1)),
         _entry(4, "dev/console", CHARACTER_DEVICE | 0o600, device=5 << 8 | 1),
         _entry(5, "bin/busybox", FILE | 0o755, busybox),
         _entry(6, "bin/sh", LINK | 0o777, b"busybox"),
         _entry(7, "init", FILE | 0o755, init),
+        *(_entry(n, name, DIRECTORY | 0o755) for n, name in enumerate(("mnt", "modules"), 8)),
+        *(
+            _entry(n, f"modules/{name}", FILE | 0o644, loaded[name])
+            for n, name in enumerate(sorted(loaded), 10)
+        ),
         _entry(0, "TRAILER!!!", 0),
     ]
     return gzip.compress(b"".join(entries), 1, mtime=0)

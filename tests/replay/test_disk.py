@@ -150,6 +150,8 @@ def test_a_replica_whose_own_image_cannot_be_read_says_so(guest: bytes) -> None:
     again = boot_with_disks(guest, "ops=80 seed=5", *images(bad=BAD))
     with pytest.raises(DivergenceError, match=r"drive 0 cannot be read here.*sector \d+"):
         replay(again, recording)
+    state = snapshot.take(again)  # of which a report is made
+    assert snapshot.restore(state, lambda disks: images()).state_digest() == again.state_digest()
 
 
 def test_a_machine_has_an_image_for_each_disk(guest: bytes) -> None:

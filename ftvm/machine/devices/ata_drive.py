@@ -257,9 +257,10 @@ class Drive:
         if not self._begin(command == 0x42, False):
             return
         while self._left:
-            self._block = min(VERIFY_SECTORS, self._left)
-            if self._read() is None:
+            count = min(VERIFY_SECTORS, self._left)
+            if self._read(count) is None:
                 return
+            self._block = count
             self._advance()
         self._done()
 
@@ -340,23 +341,24 @@ class Drive:
         if self._is_long:
             self._registers[COUNT - 1 + DEEP] = self._left >> 8 & 0xFF
 
-    def _read(self) -> bytes | None:
-        """Read the present block; None if the command has failed by that."""
+    def _read(self, count: int) -> bytes | None:
+        """Read the next sectors; None if the command has failed by that."""
         beyond = self._disk.sectors - self._next
         try:
-            data = self._disk.read(self._next, min(self._block, beyond)) if beyond > 0 else b""
+            data = self._disk.read(self._next, min(count, beyond)) if beyond > 0 else b""
         except UnreadableSector as failure:
             self._fail(UNC, failure.sector)
             return None
-        if beyond < self._block:
+        if beyond < count:
             self._fail(IDNF, self._disk.sectors)
             return None
         return data
 
     def _read_block(self) -> None:
-        self._block = min(self._per_block, self._left)
-        data = self._read()
+        count = min(self._per_block, self._left)
+        data = self._read(count)
         if data is not None:
+            self._block = count
             self._data.give(data)
             self._offer()
 
