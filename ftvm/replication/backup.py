@@ -286,7 +286,7 @@ class BackupProtocol(Party):
             if self._pulse.silent(now):
                 self._lose_primary(LossCause.SILENT, "")
             elif self._pulse.beat_due(now):
-                self._events.append(Send(self._link, Heartbeat(self.count)))
+                self._events.append(Send(self._link, self._pulse.beat(self.count)))
         elif self._greet_until is not None and now >= self._greet_until:
             self._lose_primary(LossCause.SILENT, "no answer to the greeting")
 
@@ -333,8 +333,8 @@ class BackupProtocol(Party):
                     raise ProtocolError(f"output of unknown channel {channel}")
                 self.console.outputs[channel].wanted = wanted
                 self.console.outputs[channel].confirm(offset)
-            case Heartbeat():
-                pass
+            case Heartbeat() if self._pulse is not None:
+                self._pulse.felt(message)
             case Exited():
                 self._primary_exited = message
             case Goodbye(Reason.SWITCH_OVER, _, detail):
@@ -354,6 +354,7 @@ class BackupProtocol(Party):
         if self._pulse is None:
             self._pulse = Pulse(self._settings, now)
         if isinstance(message, Heartbeat):
+            self._pulse.felt(message)
             return  # it is there, and cannot say yes or no yet
         if isinstance(message, Goodbye):
             raise ProtocolError(f"refused: {message.detail}")

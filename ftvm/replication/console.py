@@ -36,7 +36,7 @@ from ftvm.replication.messages import (
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.streams import Condition, InputStream, OutputStream
-from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
+from ftvm.units import Generation, Nanoseconds, StreamOffset
 
 
 @dataclass
@@ -133,7 +133,7 @@ class ConsoleService:
             elif pulse.silent(now):
                 self._drop(link, "heartbeats missed")
             elif pulse.beat_due(now):
-                self._emit(Send(link, Heartbeat(InstructionCount(0))))
+                self._emit(Send(link, pulse.beat()))
 
     def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from an endpoint; whatever is wrong with them ends that connection only."""
@@ -218,7 +218,7 @@ class ConsoleService:
             case Input(channel, offset, data):
                 self._take_input(channel, offset, data)
             case Heartbeat():
-                pass
+                console.pulse.felt(message)
             case Goodbye(Reason.GUEST_ENDED) if console.exit_sent:
                 self.exit_confirmed = True
             case Goodbye(Reason.USER_ACTION):

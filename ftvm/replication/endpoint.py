@@ -44,7 +44,7 @@ from ftvm.replication.messages import (
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Settings
 from ftvm.replication.states import ENDPOINT_LINK, Automaton, LinkState, LinkTrigger
-from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
+from ftvm.units import Generation, Nanoseconds, StreamOffset
 
 
 @dataclass
@@ -222,7 +222,7 @@ class ConsoleEndpoint:
             if node.pulse.silent(now):
                 self._drop(link, "heartbeats missed")
             elif node.pulse.beat_due(now):
-                self._events.append(Send(link, Heartbeat(InstructionCount(0))))
+                self._events.append(Send(link, node.pulse.beat()))
 
     def write(self, data: bytes, channel: Channel = CONSOLE) -> None:
         """Give bytes to the guest, at most `room()`; kept until the guest has them for good."""
@@ -241,6 +241,7 @@ class ConsoleEndpoint:
 
     def _take(self, link: Link, node: _Node, message: Message) -> None:
         if isinstance(message, Heartbeat):
+            node.pulse.felt(message)
             return
         if isinstance(message, ConsoleHello):
             self._take_hello(link, node, message)

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Annotated, ClassVar, NewType, TypeAlias
 
 from ftvm.replication.wire import Blob, Choice, Fixed, Flag, Offsets, Text, Unsigned
-from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 Channel = NewType("Channel", int)
 """Number of a pair of streams, one out of the guest and one into it."""
@@ -38,6 +38,8 @@ DETAIL = Text(400)
 CountField: TypeAlias = Annotated[InstructionCount, Unsigned(8)]
 PositionField: TypeAlias = Annotated[LogPosition, Unsigned(8)]
 OffsetField: TypeAlias = Annotated[StreamOffset, Unsigned(8)]
+ANY_SILENCE = Nanoseconds(0)
+SpanField: TypeAlias = Annotated[Nanoseconds, Unsigned(8)]
 GenerationField: TypeAlias = Annotated[Generation, Unsigned(8)]
 ChannelField: TypeAlias = Annotated[Channel, Unsigned(2)]
 DataField: TypeAlias = Annotated[bytes, Blob(DATA_BYTES_MAX)]
@@ -195,6 +197,9 @@ class Heartbeat(Message):
 
     count: CountField
     """How far the sender's machine has run; shows the lag while nothing else is sent."""
+    patience_ns: SpanField = ANY_SILENCE
+    """The silence after which the sender takes the other for lost, so that two of different
+    settings beat often enough for each other. ANY_SILENCE asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

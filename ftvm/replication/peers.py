@@ -59,12 +59,15 @@ class Backup:
         self._emit(Send(self.link, message))
 
     def hear(self, data: bytes, now: Nanoseconds) -> Iterator[Message]:
-        """Take bytes; yield the messages that are whole. ProtocolError: they are none."""
+        """Take bytes; yield the whole messages in them, but no heartbeats. ProtocolError: junk."""
         # Any byte will do: on a slow link a message can take longer than silence may last.
         self._pulse.heard(now)
         self._decoder.feed(data)
         while (message := self._decoder.next_message()) is not None:
-            yield message
+            if isinstance(message, Heartbeat):
+                self._pulse.felt(message)
+            else:
+                yield message
 
     def _stalls_at(self, progress: Progress) -> Nanoseconds | None:
         since = progress.asked_at()
@@ -86,7 +89,7 @@ class Backup:
     def beat(self, count: InstructionCount, now: Nanoseconds) -> None:
         """Say that we are alive, if it is time."""
         if self._pulse.beat_due(now):
-            self.send(Heartbeat(count))
+            self.send(self._pulse.beat(count))
 
     def add_log(self, data: bytes) -> None:
         """Take log that the next `publish` sends."""

@@ -49,7 +49,6 @@ from ftvm.replication.messages import (
     Diverged,
     Exited,
     Goodbye,
-    Heartbeat,
     Hello,
     Mark,
     Message,
@@ -386,8 +385,6 @@ class PrimaryProtocol(Party):
                 if held_back:
                     self._publish(now)
                 self._settle()
-            case Heartbeat():
-                pass
             case Taken() if self._protection is not None:
                 self._protection.take(message, now)
             case Complete() if self._protection is not None:

@@ -14,7 +14,7 @@ from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.messages import DETAIL, Goodbye, Heartbeat, Hello, Reason
 from ftvm.replication.pulse import Pulse
 from ftvm.replication.settings import Settings
-from ftvm.units import InstructionCount, Nanoseconds
+from ftvm.units import Nanoseconds
 
 
 @dataclass
@@ -78,6 +78,8 @@ class Reception:
                 raise ProtocolError(f"it left: {message.detail}")
             if not isinstance(message, Heartbeat):
                 raise ProtocolError(f"{type(message).__name__} without having been answered")
+            if candidate.pulse is not None:
+                candidate.pulse.felt(message)
 
     def keep_waiting(self, candidate: Candidate, now: Nanoseconds) -> None:
         """Keep one who has greeted until there is an answer for him."""
@@ -111,4 +113,4 @@ class Reception:
             elif pulse.silent(now):
                 self.refuse(link, "heartbeats missed")
             elif pulse.beat_due(now):
-                self._emit(Send(link, Heartbeat(InstructionCount(0))))
+                self._emit(Send(link, pulse.beat()))

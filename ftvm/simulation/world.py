@@ -120,11 +120,11 @@ class World:
         """What shall happen during the next transfer."""
         is_campaign = faults is None and self.random.random() < campaigns
         script = self._script(is_campaign)
-        primary = Node(self, "alpha", build.primary(_identity("alpha"), self.settings))
-        backup = Node(self, "beta", build.backup(_identity("beta"), self.settings))
+        primary = Node(self, "alpha", build.primary(_identity("alpha"), self._settings_of_one()))
+        backup = Node(self, "beta", build.backup(_identity("beta"), self._settings_of_one()))
         self.nodes = [primary, backup]
         endpoint = build.endpoint(
-            "console", RUN, input_bytes_max=30, tail_bytes_max=500, settings=self.settings
+            "console", RUN, input_bytes_max=30, tail_bytes_max=500, settings=self._settings_of_one()
         )
         self.console = Console(self, endpoint, script)
         self.lonely_at = self.random.uniform(60, 400) * MILLISECOND
@@ -142,6 +142,11 @@ class World:
     def _script(self, is_campaign: bool) -> bytes:
         keys = self.random.randint(30, 60) if is_campaign else self.random.randint(5, 16)
         return bytes(self.random.choice(self.kind.keys) for _ in range(keys)) + b"q"
+
+    def _settings_of_one(self) -> Settings:
+        """Return the settings of one who may be more patient than the others."""
+        beat_ns = SETTINGS.heartbeat_interval_ns * self.random.choice((1, 1, 1, 2, 3))
+        return replace(self.settings, heartbeat_interval_ns=Nanoseconds(beat_ns))
 
     def draw_clock(self) -> Callable[[Nanoseconds], Nanoseconds]:
         """Return what a host's clock says by the time of the world: steady, and nobody's else."""
@@ -230,7 +235,7 @@ class World:
 
     def _recruit(self, primary: Node) -> None:
         name = NAMES[len(self.nodes)]
-        protocol = self.build.backup(_identity(name), self.settings, needs_state=True)
+        protocol = self.build.backup(_identity(name), self._settings_of_one(), needs_state=True)
         node = Node(self, name, protocol, has_guest=False)
         self.nodes.append(node)
         self._awake(node)

@@ -290,7 +290,7 @@ def test_machine_cannot_run_past_the_mark(following: Backup) -> None:
 def test_silence_is_a_loss_and_heartbeats_are_sent(following: Backup) -> None:
     following.protocol.tick(at(0))
     following.look()
-    assert following.sent() == [Heartbeat(InstructionCount(0))]
+    assert following.sent() == [Heartbeat(InstructionCount(0), SETTINGS.silence_max_ns)]
     following.hear(Heartbeat(InstructionCount(0)), time=200)
     following.protocol.tick(at(499))
     assert PeerLost not in map(type, following.look())

@@ -37,7 +37,7 @@ from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
 
 BEAT, SILENCE = SETTINGS.heartbeat_interval_ns, SETTINGS.silence_max_ns
-HEARTBEAT = Heartbeat(InstructionCount(0))
+HEARTBEAT = Heartbeat(InstructionCount(0), SETTINGS.silence_max_ns)
 
 
 def hello(needs_state: bool = False) -> Hello:

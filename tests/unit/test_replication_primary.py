@@ -185,7 +185,7 @@ def test_stranger_who_says_nothing_is_dropped_in_time() -> None:
 def test_heartbeats_go_out_at_the_interval_whatever_else_is_sent() -> None:
     primary = paired()
     primary.tick(0)
-    assert primary.sent(BACKUP) == [Heartbeat(InstructionCount(0))]
+    assert primary.sent(BACKUP) == [Heartbeat(InstructionCount(0), SETTINGS.silence_max_ns)]
     primary.tick(99)
     assert primary.sent(BACKUP) == []
     assert primary.protocol.deadline() == 100
@@ -193,7 +193,7 @@ def test_heartbeats_go_out_at_the_interval_whatever_else_is_sent() -> None:
     assert primary.protocol.deadline() == 100
     primary.run(5, log=b"x", time=99)
     primary.tick(100)
-    assert primary.sent(BACKUP) == [Heartbeat(InstructionCount(5))]
+    assert primary.sent(BACKUP) == [Heartbeat(InstructionCount(5), SETTINGS.silence_max_ns)]
 
 
 def test_silence_of_so_many_heartbeats_is_a_loss() -> None:
