@@ -13,7 +13,7 @@ unfinished, which then says nothing.
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +22,7 @@ from ftvm.audit.records import FORMAT, AnyRecord, Begun, Record
 from ftvm.errors import UsageError
 
 _LINE = re.compile(rb'\{"sum":"([0-9a-f]{8})",(.*\})', re.ASCII)
+_PROGRESS_LINES = 10_000
 _decoder = msgspec.json.Decoder(AnyRecord)
 
 
@@ -48,16 +49,21 @@ class Journal:
     """Of an unfinished line at the end."""
 
 
-def read_journal(name: str, data: bytes) -> Journal:
+def read_journal(
+    name: str, data: bytes, progress: Callable[[int], None] = lambda lines: None
+) -> Journal:
     """Return the records of a journal; UsageError says what is wrong with it, and where.
 
-    An empty one is that of a host that never was a replica.
+    An empty one is that of a host that never was a replica. `progress` is told now
+    and then how many lines are read.
     """
     *lines, torn = data.split(b"\n")
     records: list[AnyRecord] = []
     total = 0
     for number, line in enumerate(lines, 1):
         where = f"{name}: line {number}"
+        if number % _PROGRESS_LINES == 0:
+            progress(number)
         match = _LINE.fullmatch(line)
         if match is None:
             raise UsageError(f"{where} is no record of a journal")

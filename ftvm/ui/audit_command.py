@@ -56,9 +56,15 @@ def carry_out(args: argparse.Namespace) -> int:
     """Read the journals and say what they come to."""
     from ftvm.audit.journal import read_journal
     from ftvm.audit.judge import audit
+    from ftvm.ui.progress import ProgressBar
 
     names = list(dict.fromkeys(args.journals))
-    verdict = audit([read_journal(name, _read(name)) for name in names])
+    journals = []
+    for name in names:
+        text = _read(name)
+        with ProgressBar(f"reading {name}", text.count(b"\n")) as bar:
+            journals.append(read_journal(name, text, bar.at))
+    verdict = audit(journals)
     if args.json:
         print(json.dumps(_as_object(verdict), indent=2))
     else:

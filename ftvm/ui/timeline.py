@@ -16,6 +16,7 @@ from ftvm.log.run_format import Moment, What, decode_log, decode_moments
 from ftvm.log.run_reader import RunReader
 from ftvm.machine.cpu import Kind
 from ftvm.ui.inspection import entry_object, entry_text, kind_name
+from ftvm.ui.progress import ProgressBar
 
 _PROCESS = 1
 _GUEST, _EVENTS, _MARKS, _BACKUP, _CHANNEL, _CONSOLE = 1, 2, 3, 4, 5, 6
@@ -28,6 +29,7 @@ _TRACKS = {
     _CONSOLE: "outputs let out",
 }
 _EVENT_KINDS = (Kind.INTERRUPT, Kind.TIMER, Kind.INPUT, Kind.DIGEST)
+_PROGRESS_ENTRIES = 10_000
 _TICK_US = 1
 """How long a thing is shown that takes no time."""
 _INSTANTS = {
@@ -135,9 +137,13 @@ def _guest(course: _Course) -> Iterator[Event]:
 
 
 def _log_events(reader: RunReader, course: _Course) -> Iterator[Event]:
-    entries = RunEntries(reader)
-    for entry in entries:
-        if entry.kind in _EVENT_KINDS:
+    begin = reader.begin_count
+    with ProgressBar("reading", reader.end_count - begin) as progress:
+        for number, entry in enumerate(RunEntries(reader)):
+            if number % _PROGRESS_ENTRIES == 0:
+                progress.at(entry.count - begin)
+            if entry.kind not in _EVENT_KINDS:
+                continue
             yield {
                 "ph": "i",
                 "s": "t",

@@ -1,6 +1,7 @@
 """`ftvm` at a terminal: every key is the guest's, and the terminal comes back as it was."""
 
 import signal
+import sys
 import termios
 from collections.abc import Callable, Iterator
 
@@ -142,3 +143,24 @@ def test_the_demo_on_a_terminal(terminal: Open) -> None:
     one.see("PASS")
     assert one.end() == 0
     assert one.is_as_before()
+
+
+LONG_WORK = """
+from ftvm.ui import progress
+progress._PATIENCE_S = {patience}
+with progress.ProgressBar("replaying", 10) as bar:
+    bar.at(5)
+print("done")
+"""
+
+
+def test_what_takes_long_shows_how_far_it_is_on_a_terminal_only(ftvm: FtvmCommand) -> None:
+    for patience, shown in ((0, True), (100, False)):
+        program = LONG_WORK.format(patience=patience)
+        one = PseudoTerminal([sys.executable, "-P", "-c", program], ftvm.home, ftvm.environment)
+        one.see("done")
+        assert one.end() == 0
+        assert (b"replaying" in one.screen) == shown
+        one.close()
+    done = ftvm.python(LONG_WORK.format(patience=0))
+    assert (done.out, done.err) == (b"done\n", "")
