@@ -42,6 +42,8 @@ class Replica:
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0
+        self.ending = ""
+        """How it ended, once it has: "killed by SIGKILL"."""
         self.port = 0
         """Where it listens, on loopback."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,8 +161,10 @@ class Replica:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"exit status {status}"
+            self.ending = f"killed by {signal.Signals(-status).name}"
+        else:
+            self.ending = f"exit status {status}"
+        return self.ending
 
     def crash_of(self, status: str) -> str:
         """Return the crash point that it died of, if that is how it ended; else nothing."""

@@ -231,6 +231,11 @@ class Supervisor:
         return self._endpoint.attached is not None
 
     @property
+    def ended(self) -> bool:
+        """Whether the guest has ended, or was stopped; the replicas may be on their way out."""
+        return self._chronicle.ended
+
+    @property
     def finished(self) -> bool:
         """Whether the guest has ended, or was stopped, and all replicas are gone."""
         return self._chronicle.ended and not any(replica.alive for replica in self.replicas)

@@ -30,6 +30,7 @@ from ftvm.ui import (
     serve_command,
     simulate_command,
     status_command,
+    watch_command,
 )
 from ftvm.ui.notices import Notices
 
@@ -42,7 +43,7 @@ dies, the backup goes on, and the guest's console never shows a seam."""
 
 _GROUPS = (
     ("here", (demo_command, run_command, commit_command, guests_command)),
-    ("hosts", (serve_command, console_command, status_command)),
+    ("hosts", (serve_command, console_command, watch_command, status_command)),
     (
         "runs",
         (record_command, replay_command, inspect_command, diff_command, export_command),

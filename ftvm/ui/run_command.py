@@ -124,6 +124,12 @@ def add_parser(commands: Subparsers) -> None:
         default=[],
         help="turn a bit of a replica's memory over, see below; may be repeated",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="a screen of the pair, with keys that kill, pause, cut and flip; new backups by key."
+        " Not on a terminal: a line for each thing that happens",
+    )
     add_session_arguments(parser)
     add_pace_options(parser)
 
@@ -173,6 +179,10 @@ def carry_out(args: argparse.Namespace) -> int:
     memory_bytes = parse_size(args.memory)
     crashes = parse_crashes(args.crash, solo=args.solo)
     failure_timeout_ns, lag_bound_ns = find_pace(args)
+    if args.watch and args.solo:
+        raise UsageError("--watch shows a pair: leave out --solo")
+    if args.watch and args.screen:
+        raise UsageError("--watch shows the serial console: leave out --screen")
     metrics = parse_address(args.metrics) if args.metrics is not None else None
     path = find_image(args.image)
     disks = parse_disks(args.disks)
@@ -183,6 +193,7 @@ def carry_out(args: argparse.Namespace) -> int:
     from ftvm.runtime.journal_file import make_empty_directory
     from ftvm.runtime.run_spec import RunSpec
     from ftvm.runtime.store_url import parse_store_url
+    from ftvm.ui.watch.display import is_possible
 
     if args.store is not None:
         parse_store_url(args.store).check()
@@ -208,21 +219,30 @@ def carry_out(args: argparse.Namespace) -> int:
         disks=open_disks(disks, secrets.token_bytes(16)),
         flips=flips,
         screen=args.screen,
+        protects=not (args.watch and is_possible()),
     )
     if args.journal:
         make_empty_directory(Path(args.journal))
-    return run_guest(spec, args)
+    return run_guest(spec, args, watch=args.watch)
 
 
-def run_guest(spec: "RunSpec", args: argparse.Namespace) -> int:
+def run_guest(spec: "RunSpec", args: argparse.Namespace, *, watch: bool = False) -> int:
     """Run a guest on the standard streams as the session's arguments say."""
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
+    from ftvm.ui.watch.display import is_possible
+    from ftvm.ui.watch.plain_run import PlainRun
+    from ftvm.ui.watch.run_watch import RunWatch
 
     held = ReportFile(args.report) if args.report else contextlib.nullcontext()
     with held as report_file, open_streams(args) as streams:
         convention = args.exit_convention
-        session = Session(spec, streams, eof_exit=args.eof_exit, convention=convention)
+        session: RunWatch | Session
+        if watch and is_possible():
+            session = RunWatch(spec, streams, convention)
+        else:
+            kind = PlainRun if watch else Session
+            session = kind(spec, streams, eof_exit=args.eof_exit, convention=convention)
         report = session.run()
         if report_file is not None:
             report_file.write(report)

@@ -40,6 +40,15 @@ _HELP_LEAVE = "Ctrl-A x leaves: the guest is stopped, primary and backup end"
 _TICK_NS = Nanoseconds(250_000_000)
 
 
+def status_of(report: RunReport, convention: str) -> int:
+    """Return the exit status of a run that its guest has ended."""
+    if report.replicas_equal is False or report.divergences or report.contradictions:
+        return DivergenceError.exit_status
+    if report.end == End.EXIT.label:
+        return exit_status_of(report.exit_status, convention)
+    return report.exit_status
+
+
 class Session:
     """Runs a guest on the standard streams, once."""
 
@@ -50,13 +59,14 @@ class Session:
         *,
         eof_exit: bool,
         convention: str = OURS,
+        notices: Notices | None = None,
     ) -> None:
         self._spec = replace(spec, evidence=Path())
         self._streams = streams
         self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
-        self._notices = Notices()
+        self._notices = notices or Notices()
         self._recordings = Recordings(spec)
         self._teller = Teller(spec, self._notices)
         self._signals = Signals()
@@ -88,18 +98,13 @@ class Session:
             self._recordings.settle(supervisor.replicas, self._notices)
             report = supervisor.report()
             if status is None:
-                status = report.exit_status
-                if report.end == End.EXIT.label:
-                    status = exit_status_of(status, self._convention)
-                differ = report.replicas_equal is False
-                if differ or report.divergences or report.contradictions:
-                    status = DivergenceError.exit_status
+                status = status_of(report, self._convention)
                 self._teller.take_leave(report)
             return msgspec.structs.replace(report, exit_status=status)
 
     def _supervisor(self) -> Supervisor:
         if self._view is None:
-            return Supervisor(self._spec, self._output.write, self._streams)
+            return Supervisor(self._spec, self._show, self._streams)
         return Supervisor(self._spec, drop, {**self._streams, Stream.SCREEN: self._view.take})
 
     def _conduct(self, supervisor: Supervisor) -> int | None:
@@ -147,9 +152,17 @@ class Session:
             supervisor.poll(self._metrics.patience(wait) if self._metrics else wait)
             if self._metrics is not None:
                 self._metrics.tend()
-            self._teller.look(supervisor)
+            self._look(supervisor)
             self._divergences.look(supervisor)
         return None
+
+    def _show(self, data: bytes) -> None:
+        """Take what the guest says."""
+        self._output.write(data)
+
+    def _look(self, supervisor: Supervisor) -> None:
+        """Tell what is new."""
+        self._teller.look(supervisor)
 
     def _patience(self, supervisor: Supervisor, keyboard: Input) -> Nanoseconds | None:
         """How long to wait for something to happen; None if it is time to go."""
