@@ -21,7 +21,7 @@ def title(words: str, width: int) -> Text:
 
 def checks(model: PairModel, view: View, width: int, height: int) -> list[Text]:
     """The newest checks, or those up to the one that is looked at."""
-    head = "─ checks ─ at instruction digest ─ ms "
+    head = "─ checks  instruction digest ────── ms "
     lines = [Text(head + "─" * (width - len(head)), LABEL)]
     numbers = model.chain.numbers()
     upto = None

@@ -12,7 +12,6 @@ from ftvm.ui.watch.sighting import Sighting
 _BODY = 6
 _NAME = 15
 _BAR_CELLS = 10
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 # What the protocol's states (docs/protocol.md) are called here, and how they look.
 _WORDS = {
@@ -220,7 +219,6 @@ def _lag(status: HostStatus, model: PairModel) -> tuple[int | None, int | None]:
 def _fill(status: HostStatus) -> str:
     """How full the log's buffer is: a bar, and bytes."""
     most = status.buffer_bytes_max or 1
-    eighths = min(-(-status.buffer_bytes * _BAR_CELLS * 8 // most), _BAR_CELLS * 8)
-    whole, part = divmod(eighths, 8)
-    bar = ("█" * whole + (_EIGHTHS[part] if part else "")).ljust(_BAR_CELLS, "·")
+    cells = min(-(-status.buffer_bytes * _BAR_CELLS // most), _BAR_CELLS)
+    bar = "■" * cells + "·" * (_BAR_CELLS - cells)
     return f"{bar} {figures.size(status.buffer_bytes):>8}"
