@@ -52,9 +52,7 @@ _GROUPS = (
     ("setup", (doctor_command, completion_command)),
 )
 
-_EXAMPLE = """\
-example: echo iiiq | ftvm run guest:counter --crash primary@output:20
-`ftvm COMMAND --help` tells more of a command."""
+_EXAMPLE = "example: ftvm run guest:counter --watch; more of each: ftvm COMMAND --help"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -83,15 +83,17 @@ def test_a_bit_is_flipped_found_and_shown(terminal: TmuxTerminal) -> None:
     terminal.see("left with 0")
 
 
-def test_a_cut_link_holds_output_and_a_mended_one_lets_it_go(terminal: TmuxTerminal) -> None:
+def test_a_cut_link_stops_the_guest_and_a_mended_one_lets_it_go_on(terminal: TmuxTerminal) -> None:
     start(terminal, more="--failure-timeout 60s")
     terminal.press("c")
-    terminal.see("The link is cut", "mend the link")
+    terminal.see("The link is cut", "mend the link", "waits: lag")
     terminal.press("Tab")
     terminal.type("i")
-    terminal.see("held output                    2 B")
+    terminal.see("typing: keys go to the guest")
+    terminal.press("C-a")
+    terminal.see("mend the link")
     assert not terminal.sees("ready\n1\n")
-    terminal.press("C-a", "c")
+    terminal.press("c")
     terminal.see("ready\n1\n", "  PROTECTED  ")
     terminal.press("C-c")
     terminal.see("left with 130")
