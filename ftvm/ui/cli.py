@@ -73,7 +73,7 @@ class _Overview(_Parser):
 
     def format_help(self) -> str:
         """Return the help."""
-        lines = [self.format_usage().rstrip(), "", _DESCRIPTION, ""]
+        lines = [self.format_usage().rstrip(), _DESCRIPTION, ""]
         for heading, commands in self.groups:
             for index, (name, summary) in enumerate(commands):
                 lines.append(f"  {'' if index else heading:7}{name:12}{summary}")

@@ -44,7 +44,7 @@ def add_parser(commands: Subparsers) -> None:
         help="the file to write; replaced if there",
     )
     run_command.add_session_arguments(parser)
-    alone = {"solo": True, "crash": [], "flip": [], "store": None}
+    alone = {"solo": True, "watch": False, "crash": [], "flip": [], "store": None}
     parser.set_defaults(**alone, failure_timeout="2s", lag_bound="250ms")
 
 
