@@ -5,7 +5,7 @@ import re
 import pytest
 from debian_guests import MIB, PROMPT, DebianGuests, boot, find_guests
 from text_screen import screen_of
-from typist import RecordingTypist, Typist
+from typist import RecordingTypist
 
 from ftvm.log.recording import replay
 from ftvm.machine.boot.image import BootFiles
@@ -59,7 +59,10 @@ def test_mach_starts_and_panics_for_want_of_a_task(guests: DebianGuests) -> None
 def test_memtest_finds_no_errors(guests: DebianGuests) -> None:
     """Its first tests; each of them would show an error at once."""
     files = BootFiles("memtest", guests.read("memtest86+ia32.bin"), "console=ttyS0,115200 nobench")
-    typist = Typist(boot(files, 8 * MIB), (), b"[Moving inversions, 32 bit pattern]")
+    typist = RecordingTypist(boot(files, 8 * MIB), (), b"[Moving inversions, 32 bit pattern]")
     assert typist.run() is Reason.ATTENTION
     assert b"Memtest86+" in typist.output
     assert screen_of(typist.output)[8].endswith("Pass:  0        Errors: 0")
+    replayed = boot(files, 8 * MIB)
+    replay(replayed, typist.finish())
+    assert output_of(replayed) == typist.output
