@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -55,9 +56,15 @@ def open_streams(
     streams = (Stream.COM2, Stream.COM3, Stream.COM4, Stream.DEBUG)
     with contextlib.ExitStack() as files:
         writers = {}
+        names: dict[tuple[int, int], str] = {}
         for stream, name in zip(streams, _OPTIONS, strict=True):
             if (path := getattr(args, name)) is not None:
-                writers[stream] = _writer(path, files.enter_context(_open(path, name)))
+                file = files.enter_context(_open(path, name))
+                about = os.fstat(file.fileno())
+                other = names.setdefault((about.st_dev, about.st_ino), name)
+                if other != name and stat.S_ISREG(about.st_mode) and path != STANDARD_OUTPUT:
+                    raise UsageError(f"--{name} {path} is the file of --{other}: name another")
+                writers[stream] = _writer(path, file)
         yield writers
 
 

@@ -65,6 +65,12 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_runs(talker: Ftvm
     assert done.lines == ["ftvm: --com2 'nowhere/com2': No such file or directory"]
 
 
+def test_two_streams_do_not_share_a_file(talker: FtvmCommand) -> None:
+    done = talker("run", "talker", "--com2", "out", "--com4", "./out")
+    assert (done.status, done.out) == (2, b"")
+    assert done.lines == ["ftvm: --com4 ./out is the file of --com2: name another"]
+
+
 def test_a_full_disk_ends_the_run(talker: FtvmCommand) -> None:
     done = talker("run", "talker", "--com2", "/dev/full")
     assert done.status == 125
