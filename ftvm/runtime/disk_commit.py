@@ -11,6 +11,7 @@ cannot be done, the sectors are saved in a file of their own, from which they ca
 be committed later.
 """
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -30,6 +31,8 @@ from ftvm.runtime.disk_image import SAVED_SUFFIX, DiskFile
 from ftvm.runtime.disk_lock import lock_image
 
 _FICLONE = 0x40049409  # linux/fs.h
+_NOT_HERE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS)
+"""How file systems say that they cannot clone or copy."""
 _PIECE_BYTES = 1 << 24
 _RUN_SECTORS = 2048
 _ZEROS = bytes(SECTOR_BYTES * _RUN_SECTORS)
@@ -123,9 +126,13 @@ def _unnamed(folder: str) -> int:
 
 
 def _give_owner(copy: int, status: os.stat_result) -> None:
+    """Give the copy the image's owner, and its group if that may be."""
     mine = os.fstat(copy)
-    if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
-        os.fchown(copy, status.st_uid, status.st_gid)
+    if mine.st_uid != status.st_uid:
+        os.fchown(copy, status.st_uid, -1)
+    if mine.st_gid != status.st_gid:
+        with contextlib.suppress(PermissionError):  # a group that we are not in
+            os.fchown(copy, -1, status.st_gid)
 
 
 def _copy_attributes(source: int, copy: int) -> None:
@@ -137,7 +144,8 @@ def _copy_attributes(source: int, copy: int) -> None:
             return
         raise
     for name in names:
-        os.setxattr(copy, name, os.getxattr(source, name))
+        if not name.startswith(("security.", "trusted.")):  # which the system gives
+            os.setxattr(copy, name, os.getxattr(source, name))
 
 
 def _copy(source: int, copy: int, size: int) -> None:
@@ -145,22 +153,26 @@ def _copy(source: int, copy: int, size: int) -> None:
         fcntl.ioctl(copy, _FICLONE, source)
         return
     except OSError as error:
-        if error.errno not in (
-            errno.EOPNOTSUPP,
-            errno.ENOTTY,
-            errno.EXDEV,
-            errno.EINVAL,
-            errno.ENOSYS,
-        ):
+        if error.errno not in _NOT_HERE:
             raise
     os.ftruncate(copy, size)
     for begin, end in data_spans(source, size):
         at = begin
         while at < end:
-            copied = os.copy_file_range(source, copy, min(end - at, _PIECE_BYTES), at, at)
-            if copied == 0:
-                raise OSError(errno.EIO, "the image has become shorter")
-            at += copied
+            at += _copy_piece(source, copy, at, min(end - at, _PIECE_BYTES))
+
+
+def _copy_piece(source: int, copy: int, at: int, length: int) -> int:
+    """Copy some bytes; return how many."""
+    try:
+        copied = os.copy_file_range(source, copy, length, at, at)
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        copied = os.pwrite(copy, os.pread(source, length, at), at)
+    if copied == 0:
+        raise OSError(errno.EIO, "the image has become shorter")
+    return copied
 
 
 def _runs(written: DiskSectors) -> Iterator[tuple[int, bytes]]:

@@ -119,6 +119,8 @@ def _check_writable(path: str, status: os.stat_result, known: str) -> None:
         raise UsageError(
             f"disk {path}: may not be written, nor replaced in its directory; {advice}"
         )
+    if os.geteuid() not in (0, status.st_uid):
+        raise UsageError(f"disk {path}: belongs to another user, and would be yours; {advice}")
     if status.st_nlink > 1:
         raise UsageError(
             f"disk {path}: has {status.st_nlink} names (hard links), of which one would be "

@@ -27,8 +27,9 @@ class NodeDisks:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
 
     def close(self) -> None:
-        """Be of no more use."""
-        os.close(self.descriptor)
+        """Be of no more use; a commit that is under way comes to its end, or dies with us."""
+        if not self._under_way:
+            os.close(self.descriptor)
 
     @property
     def configs(self) -> tuple[DiskConfig, ...]:

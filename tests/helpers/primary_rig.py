@@ -124,16 +124,16 @@ def console_hello(
     return ConsoleHello(Role.ENDPOINT, name, run, Generation(generation), offsets)
 
 
-def booted() -> Primary:
+def booted(settings: Settings = SETTINGS) -> Primary:
     """A primary with its generation that waits for a backup."""
-    primary = Primary()
+    primary = Primary(settings)
     primary.win()
     return primary
 
 
-def paired() -> Primary:
+def paired(settings: Settings = SETTINGS) -> Primary:
     """A primary with a backup."""
-    primary = booted()
+    primary = booted(settings)
     primary.join()
     return primary
 

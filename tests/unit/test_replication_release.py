@@ -1,11 +1,14 @@
 """What leaves a primary and when: the output rule, the console, the bounds, the end."""
 
+from dataclasses import replace
+
 import pytest
-from primary_rig import BACKUP, OTHER, TERMINAL, Primary, at, console_hello, paired, solo
+from primary_rig import BACKUP, OTHER, SETTINGS, TERMINAL, Primary, at, console_hello, paired, solo
 
 from ftvm.replication.events import (
     Close,
     Ended,
+    ExitDue,
     InputArrived,
     LossCause,
     OutputReleased,
@@ -297,6 +300,21 @@ def test_exit_by_an_event_at_a_marked_count_waits_for_the_event() -> None:
     assert primary.sent(TERMINAL) == []
     primary.acknowledge(10, 5)
     assert primary.sent(TERMINAL) == [Exited(Generation(1), 3, InstructionCount(10), b"digest")]
+
+
+def test_a_held_exit_is_told_when_its_caller_is_ready() -> None:
+    primary = paired(replace(SETTINGS, holds_exit=True))
+    primary.attach()
+    end(primary, 12, 3)
+    assert primary.of(ExitDue) == []
+    primary.acknowledge(12, 0)
+    assert primary.of(ExitDue) == [ExitDue()]
+    assert primary.sent(TERMINAL) == []
+    primary.protocol.tick(at(50))
+    assert primary.look() == []
+    primary.protocol.exit_ready()
+    primary.look()
+    assert primary.sent(TERMINAL) == [Exited(Generation(1), 3, InstructionCount(12), b"digest")]
 
 
 def test_exit_is_told_to_a_console_that_comes_late() -> None:
