@@ -1,8 +1,8 @@
 """Draws the screen of real runs as SVG, for README.md and usage.md.
 
 Run it after a change of the screen: python docs/make_screenshots.py. A pair computes; its
-primary is killed, it is protected again, and a bit of its backup is flipped. Each picture
-is drawn in the colours of a dark and of a light terminal.
+primary is killed, it is protected again, and a bit of its backup is flipped. The pictures
+have the colours of a dark terminal, the README's one those of a light one too.
 """
 
 import io
@@ -28,7 +28,7 @@ from ftvm.ui.watch.screen import Screen
 from ftvm.units import Nanoseconds
 
 HERE = Path(__file__).parent
-GUEST, OPTIONS = "guest:storm", "seed=7 ops=24000000"
+GUEST, OPTIONS = "guest:storm", "seed=7 ops=1500000"
 MEMORY_BYTES = 64 << 20
 WIDTH, HEIGHT = 100, 32
 TICK = Nanoseconds(20_000_000)
@@ -49,6 +49,7 @@ LIGHT = TerminalTheme(
      (9, 105, 218), (130, 80, 223), (27, 124, 131), (36, 41, 47)],
     _BRIGHT,
 )  # fmt: skip
+DARK_ONLY = {"": DARK}
 _FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 
 
@@ -76,10 +77,10 @@ class Sitter:
         """Press keys."""
         self.screen.take(keys.encode())
 
-    def take_picture(self, name: str) -> None:
-        """Write what the screen shows."""
+    def take_picture(self, name: str, themes: dict[str, TerminalTheme] = DARK_ONLY) -> None:
+        """Write what the screen shows, once for each theme."""
         frame = draw(self._model, self.screen.view, self.screen.grid, WIDTH, HEIGHT)
-        for suffix, theme in (("", DARK), ("-light", LIGHT)):
+        for suffix, theme in themes.items():
             console = Console(
                 record=True, file=io.StringIO(), width=WIDTH, force_terminal=True,
                 color_system="standard", legacy_windows=False, no_color=False,
@@ -110,11 +111,11 @@ def main() -> None:
         sitters.append(sitter)
         sitter.until(lambda: model.state == "protected", 15)
         sitter.press("k")
-        sitter.until(lambda: model.state == "alone", 4)
+        sitter.until(lambda: model.state == "alone", 2)
         sitter.take_picture("watch-alone")
         sitter.press("p")
         sitter.until(lambda: model.state == "protected", 12)
-        sitter.take_picture("watch")
+        sitter.take_picture("watch", {"": DARK, "-light": LIGHT})
         sitter.press("f")
         sitter.until(lambda: model.state == "alone", 2)
         sitter.screen.view.selected = model.chain.differing[-1].number

@@ -22,6 +22,7 @@ from ftvm.ui.stream_options import add_screen_option, add_stream_options, open_s
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.runtime.crash import CrashPoint
     from ftvm.runtime.run_spec import RunSpec
+    from ftvm.ui.watch.run_watch import RunWatch
 
 _DESCRIPTION = """\
 Runs an ELF32 Multiboot 1 image or a Linux kernel (bzImage), gzipped or not,
@@ -193,7 +194,7 @@ def carry_out(args: argparse.Namespace) -> int:
     from ftvm.runtime.journal_file import make_empty_directory
     from ftvm.runtime.run_spec import RunSpec
     from ftvm.runtime.store_url import parse_store_url
-    from ftvm.ui.watch.display import is_possible
+    from ftvm.ui.terminal import takes_screen
 
     if args.store is not None:
         parse_store_url(args.store).check()
@@ -219,7 +220,7 @@ def carry_out(args: argparse.Namespace) -> int:
         disks=open_disks(disks, secrets.token_bytes(16)),
         flips=flips,
         screen=args.screen,
-        protects=not (args.watch and is_possible()),
+        protects=not (args.watch and takes_screen()),
     )
     if args.journal:
         make_empty_directory(Path(args.journal))
@@ -230,19 +231,22 @@ def run_guest(spec: "RunSpec", args: argparse.Namespace, *, watch: bool = False)
     """Run a guest on the standard streams as the session's arguments say."""
     from ftvm.ui.report_file import ReportFile
     from ftvm.ui.session import Session
-    from ftvm.ui.watch.display import is_possible
-    from ftvm.ui.watch.plain_run import PlainRun
-    from ftvm.ui.watch.run_watch import RunWatch
+    from ftvm.ui.terminal import takes_screen
 
     held = ReportFile(args.report) if args.report else contextlib.nullcontext()
     with held as report_file, open_streams(args) as streams:
         convention = args.exit_convention
         session: RunWatch | Session
-        if watch and is_possible():
-            session = RunWatch(spec, streams, convention)
+        if watch and takes_screen():
+            from ftvm.ui.watch import run_watch  # which draws, and is slow to load
+
+            session = run_watch.RunWatch(spec, streams, convention)
+        elif watch:
+            from ftvm.ui.watch.plain_run import PlainRun
+
+            session = PlainRun(spec, streams, eof_exit=args.eof_exit, convention=convention)
         else:
-            kind = PlainRun if watch else Session
-            session = kind(spec, streams, eof_exit=args.eof_exit, convention=convention)
+            session = Session(spec, streams, eof_exit=args.eof_exit, convention=convention)
         report = session.run()
         if report_file is not None:
             report_file.write(report)

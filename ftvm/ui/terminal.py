@@ -1,6 +1,7 @@
 """A terminal as a serial console: every key goes to the guest, except after Ctrl-A."""
 
 import enum
+import os
 import signal
 import termios
 from types import FrameType
@@ -12,6 +13,11 @@ HELP = (
     "Ctrl-A Ctrl-A is a Ctrl-A for the guest",
 )
 """What holds besides: what Ctrl-A x does, who uses this says himself."""
+
+
+def takes_screen() -> bool:
+    """Whether standard input and output are a terminal that more than lines can be drawn on."""
+    return os.isatty(0) and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class Wish(enum.Enum):

@@ -51,10 +51,10 @@ def carry_out(args: argparse.Namespace) -> int:
     addresses = parse_addresses(args.hosts)
     security = find_security(args, addresses)
 
-    from ftvm.ui.watch.display import is_possible
+    from ftvm.ui.terminal import takes_screen
     from ftvm.ui.watch.hosts_watch import HostsWatch
 
     watch = HostsWatch(addresses, security)
-    if args.json or not is_possible():
+    if args.json or not takes_screen():
         return watch.tell(as_json=args.json)
     return watch.show()

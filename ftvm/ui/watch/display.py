@@ -21,11 +21,6 @@ _LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _BEGIN, _COMMIT = "\x1b[?2026h", "\x1b[?2026l"
 
 
-def is_possible() -> bool:
-    """Whether there is a terminal to type at and to draw on."""
-    return os.isatty(STDIN) and os.isatty(STDOUT) and os.environ.get("TERM", "dumb") != "dumb"
-
-
 class Display(RawTerminal):
     """While entered, the terminal is ours. OSError from `show`: it has hung up."""
 

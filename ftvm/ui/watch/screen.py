@@ -14,8 +14,10 @@ from ftvm.ui.watch.model import PairModel
 from ftvm.ui.watch.view import View
 from ftvm.units import Nanoseconds
 
-REDRAW_NS = Nanoseconds(50_000_000)
-"""No more often than that: nobody reads faster."""
+REDRAW_NS = Nanoseconds(200_000_000)
+"""Numbers change so often: nobody reads faster."""
+HURRY_NS = Nanoseconds(30_000_000)
+"""What was typed, and what the guest says, is seen as soon as that."""
 _NOTICE_NS = Nanoseconds(4_000_000_000)
 _PAGE = 10
 _BY_KEY = {deed.key: deed for deed in deeds.DEEDS}
@@ -37,10 +39,14 @@ class Screen:
         self._has_escaped = False
         self._do = do
         self._type = type_
+        self._pressed = 0
+        self._seen = (0, 0, 0)
+        """What was there when the screen was drawn last: output, events, keys."""
         self._drawn_ns = self._noticed_ns = Nanoseconds(0)
 
     def take(self, typed: bytes) -> None:
         """Take what was typed at the terminal."""
+        self._pressed += 1
         if self.view.typing:
             mine, escape, rest = typed.partition(ESCAPE_BYTE)
             if mine:
@@ -65,8 +71,10 @@ class Screen:
     def draw(self, display: Display, *, now: Nanoseconds | None = None) -> None:
         """Draw, unless that was done a moment ago."""
         now = now_ns() if now is None else now
-        if now - self._drawn_ns < REDRAW_NS:
+        seen = self.grid.changes, self.model.told, self._pressed
+        if now - self._drawn_ns < (REDRAW_NS if seen == self._seen else HURRY_NS):
             return
+        self._seen = seen
         if self.view.notice and now - self._noticed_ns > _NOTICE_NS:
             self.view.notice = self.view.question = ""
         self._drawn_ns = now
