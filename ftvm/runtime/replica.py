@@ -37,8 +37,8 @@ class Replica:
         """Whether it was stopped, as by `kill -STOP`."""
         self.is_cut = False
         """Whether it is a backup whose connection to its primary is cut."""
-        self.commits = False
-        """Whether it puts what the guest wrote into its disks' images."""
+        self.commits_ns = 0
+        """Since when it puts what the guest wrote into its disks' images; 0 if it does not."""
         self.killed_ns = 0
         """When `kill` was called; 0 if it was not."""
         self.dead_ns = 0

@@ -50,6 +50,8 @@ from ftvm.runtime.transport import Closed, Received, Refused, Transport
 from ftvm.units import Nanoseconds
 
 _PARTING_NS = 5_000_000_000
+_COMMIT_SILENT_NS = 1_000_000_000
+"""A commit that takes longer is told of."""
 _RECRUITS_MAX = 5
 """New backups in a row that may fail before the guest is left unprotected."""
 _REFUSALS_MAX = 100
@@ -195,6 +197,9 @@ class Supervisor:
         self._act()
         if self._spec.protects:
             self.protect()
+        for replica in self.replicas:
+            if replica.alive and 0 < replica.commits_ns < now_ns() - _COMMIT_SILENT_NS:
+                self._note_once("putting what the guest wrote into its disks' images")
         if not any(replica.alive for replica in self.replicas):
             self._look_for_uncommitted()
         if not self.finished and not any(replica.alive for replica in self.replicas):
@@ -202,7 +207,7 @@ class Supervisor:
             raise lost(self._chronicle.why_lost())
         if self._parting_ns and now_ns() > self._parting_ns:
             for replica in self.replicas:
-                if replica.alive and not replica.commits:
+                if replica.alive and not replica.commits_ns:
                     replica.kill()
 
     def _look_for_uncommitted(self) -> None:
@@ -332,7 +337,7 @@ class Supervisor:
                 self._alone = replica
                 self._paired.clear()
             case control.Committing():
-                replica.commits = True
+                replica.commits_ns = now_ns()
             case control.Waits(why):
                 self._note_once(f"{replica.role} {replica.name} waits: {why}")
             case control.Refused(text):

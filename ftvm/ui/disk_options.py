@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
+from ftvm.ui.parsers import file_name
 
 if TYPE_CHECKING:
     from ftvm.runtime.disk_image import DiskFile, DiskOption
@@ -17,6 +18,7 @@ def add_disk_option(parser: argparse.ArgumentParser, remark: str = "") -> None:
         "--disk",
         metavar="FILE[,ro|,snapshot]",
         dest="disks",
+        type=file_name,
         action="append",
         default=[],
         help="raw image of an ATA drive, given up to two times; what the guest writes is put into"

@@ -110,6 +110,8 @@ class HostTeller:
             case control.Paired(count) if not self._is_primary:
                 self._waits_for = ""
                 self._event(f"backup on {self._address}, in lockstep from instruction {count:,}")
+            case control.Committing():
+                self._info("putting what the guest wrote into its disks' images")
             case control.Protected():
                 self._protected(told)
             case control.Unprotected(node, cause, detail):
