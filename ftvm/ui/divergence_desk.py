@@ -30,19 +30,23 @@ class DivergenceDesk:
         for directory, process in self._at_work.items():
             process.kill()
             process.wait()
-            again = f"ftvm diff {Path(directory, PRIMARY_RUN)} {Path(directory, BACKUP_RUN)}"
-            self._notices.info(f"where the replicas part: {again}")
+            self._notices.info(_by_hand(directory))
 
     def look(self, supervisor: Supervisor) -> None:
         """Begin with what has been left since the last look."""
         while supervisor.evidence:
             directory = supervisor.evidence.popleft()
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "ftvm.ui.divergence", directory],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                process_group=0,  # the terminal's signals are for us
-            )
+            try:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "ftvm.ui.divergence", directory],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,  # a progress bar would be in the guest's console
+                    process_group=0,  # the terminal's signals are for us
+                )
+            except OSError as error:
+                self._notices.info(f"{_by_hand(directory)} ({error.strerror})")
+                continue
             self._at_work[directory] = process
             assert process.stdout is not None
             descriptor = process.stdout.fileno()
@@ -62,4 +66,10 @@ class DivergenceDesk:
         line = os.read(process.stdout.fileno(), _LINE_BYTES_MAX).decode().strip()
         process.stdout.close()
         process.wait()
-        self._notices.event(line or f"nothing was found out about {directory}")
+        self._notices.event(line or _by_hand(directory))
+
+
+def _by_hand(directory: str) -> str:
+    """Say how to find out what nobody has."""
+    again = f"ftvm diff {Path(directory, PRIMARY_RUN)} {Path(directory, BACKUP_RUN)}"
+    return f"where the replicas part is told by: {again}"
