@@ -116,6 +116,7 @@ const char *core_error(const Core *core);
 CoreReason core_run(Core *core, uint64_t until_count, uint64_t deadline_ns);
 void core_attention(Core *core);
 void core_hurry(Core *core, uint64_t ns);
+void core_set_sleep(Core *core, uint64_t until_ns);
 void core_set_wake(Core *core, int descriptor);
 void core_set_entry_stop(Core *core, uint64_t entries);
 void core_stop_after_port(Core *core);

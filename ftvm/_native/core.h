@@ -75,7 +75,7 @@ struct Core {
     EngineRegion *ram_region;
 
     /* Count and stops: count = limit - budget. */
-    uint64_t limit, target, until, deadline_ns;
+    uint64_t limit, target, until, deadline_ns, sleep_until_ns;
     Tail tail;
     RestCache rest;
     uintptr_t newest_block;

@@ -10,6 +10,7 @@
  * Going on after a stop inside a block asks for the rest of that block, so
  * that a stop never changes how far a block reaches.
  */
+#define _GNU_SOURCE /* ppoll */
 #include "core.h"
 
 #include <poll.h>
@@ -63,10 +64,15 @@ void core_attention(Core *core) {
         core_stop_soon(core);
 }
 
-/* Moves this run's deadline to at most `ns` from now. */
+/* Until this host time a guest that halts waits for its timer in core_run(),
+ * so that one which only ticks costs no more than its ticks; 0: not at all. */
+void core_set_sleep(Core *core, uint64_t until_ns) { core->sleep_until_ns = until_ns; }
+
+/* Moves this run's deadline to at most `ns` from now; who sleeps comes back at once. */
 void core_hurry(Core *core, uint64_t ns) {
     uint64_t soon = clock_ns(&core->clock) + ns;
 
+    core->sleep_until_ns = 0;
     if (soon < core->deadline_ns)
         core->deadline_ns = soon;
 }
@@ -405,6 +411,27 @@ static void enter_engine(Core *core) {
                   (unsigned long long)core_count(core));
 }
 
+/* The guest halted. True: its timer is due, or something else may be. */
+static bool slept(Core *core) {
+    const uint64_t second_ns = 1000000000;
+    struct pollfd wake = {core->wake_descriptor, POLLIN, 0}; /* one below 0 is passed over */
+    uint64_t due_ns = core->timer_ns - (uint64_t)core->guest_offset_ns;
+
+    if (core->timer_ns == UINT64_MAX || due_ns > core->sleep_until_ns || core->clock.simulated ||
+        !(ENV_EFLAGS(core->env) & EFLAG_INTERRUPT))
+        return false;
+    clock_sync(&core->clock);
+    if (due_ns <= core->clock.base_ns)
+        return true;
+    uint64_t left_ns = due_ns - core->clock.base_ns;
+    struct timespec left = {(time_t)(left_ns / second_ns), (long)(left_ns % second_ns)};
+    if (ppoll(&wake, 1, &left, NULL) > 0) {
+        core->reason = CORE_ATTENTION;
+        return false;
+    }
+    return true;
+}
+
 /*
  * Runs the guest until count `until`, exactly, or until there is another
  * reason to return. `deadline_ns` is in the host's monotonic time.
@@ -417,7 +444,12 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     core->deadline_ns = deadline_ns;
     clock_sync(&core->clock);
     forget_clock_reading(core);
-    while (!core->shutdown && !reason_not_to_run(core)) {
+    while (!core->shutdown) {
+        if (reason_not_to_run(core)) {
+            if (core->reason == CORE_HALTED && slept(core))
+                continue;
+            break;
+        }
         enter_engine(core);
         apply_a20(core);
         if (core->stopping && core->reason != CORE_TARGET)

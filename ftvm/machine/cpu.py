@@ -188,6 +188,13 @@ class Cpu:
         """From a device: let the run end within `span` of host time."""
         lib.core_hurry(self._core, span)
 
+    def set_sleep(self, until: Nanoseconds) -> None:
+        """Let a guest that halts wait for its timer within `run`, until this host time; 0: not.
+
+        `hurry` ends that, so that who sleeps behind an output comes back at once.
+        """
+        lib.core_set_sleep(self._core, until)
+
     def set_wake(self, descriptor: int) -> None:
         """Make `run` return soon when `descriptor` is readable; -1 for none."""
         lib.core_set_wake(self._core, descriptor)

@@ -70,6 +70,8 @@ from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 _STEPS = 16
+_SOON = 128
+"""A mark is so near, as a part of the lag bound, that it will be executed in half a millisecond."""
 """So often within the bound on its lag a backup that is behind says how far it is."""
 
 
@@ -173,8 +175,14 @@ class BackupProtocol(Party):
             except ProtocolError as error:
                 self._lose_primary(LossCause.BROKE_PROTOCOL, str(error))
             # One acknowledgement for all marks that came together.
-            if self._link is not None and self.mark != self._told_mark:
+            if self._link is not None and self.mark != self._told_mark and not self._soon_there:
                 self._acknowledge(link)
+
+    @property
+    def _soon_there(self) -> bool:
+        """Whether the word that the mark was executed comes at once, and says it all."""
+        left = self.mark.count - self.count
+        return 0 < left <= self._settings.lag_count_max // _SOON
 
     def _hung_up(self, link: Link) -> None:
         if link == self._link:

@@ -32,6 +32,7 @@ IDLE_INSTRUCTIONS = 2_000_000
 """The same of a guest that did less than so many instructions: it sleeps, but for its timer."""
 
 INPUT_PIECE_BYTES = 4096
+NOT_AT_ALL = Nanoseconds(0)
 
 CHECKS_KEPT = 16
 """Digests that are remembered with their time: what a look now and then does not miss."""
@@ -161,14 +162,23 @@ class Guest:
             return None
         return Nanoseconds(now_ns() + max(0, due - self.machine.cpu.guest_ns()))
 
-    def run(self, until: InstructionCount, deadline: Nanoseconds) -> list[Output]:
-        """Run until one of the limits, the guest's sleep or its end; return its output."""
+    def run(
+        self,
+        until: InstructionCount,
+        deadline: Nanoseconds,
+        sleep_until: Nanoseconds = NOT_AT_ALL,
+    ) -> list[Output]:
+        """Run until one of the limits, the guest's sleep or its end; return its output.
+
+        A sleep for its timer alone is part of the run until `sleep_until`.
+        """
         self._woken = False
         self._began_ns = self._began_ns or now_ns()
         self.crash_if_due()
         if (dies_at := self.crash_deadline()) is not None:
-            deadline = min(deadline, dies_at)
+            deadline, sleep_until = min(deadline, dies_at), min(sleep_until, dies_at)
         until = min(until, self._crash_count(), self._flip_count())
+        self.machine.cpu.set_sleep(sleep_until)
         with self._checks_noted():
             reason = self.machine.run(until, deadline)
         self._flip_if_due()

@@ -13,6 +13,7 @@ from ftvm.replication.events import InputArrived
 from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.arrivals import Arrivals
+from ftvm.replication.states import PrimaryState
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.guest import Guest
@@ -22,6 +23,8 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 TURN_NS = Nanoseconds(10_000_000)
 """How long a guest runs while nothing happens; what happens ends its turn."""
+SLEEP_TURN_NS = Nanoseconds(30_000_000)
+"""The same of one that sleeps but for its timer."""
 
 
 class LiveTurns:
@@ -61,7 +64,8 @@ class LiveTurns:
             self._give_input(arrived)
         limit = protocol.run_limit
         deadline = Nanoseconds(now + TURN_NS)
-        outputs = guest.run(until if limit is None else min(limit, until), deadline)
+        until = until if limit is None else min(limit, until)
+        outputs = guest.run(until, deadline, self._sleep_until(now))
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
@@ -80,6 +84,12 @@ class LiveTurns:
             self._ended_told = True
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
         self.held_bytes_max = max(self.held_bytes_max, protocol.held_bytes)
+
+    def _sleep_until(self, now: Nanoseconds) -> Nanoseconds:
+        if self._protocol.state is PrimaryState.PROTECTING:  # a sleeper would hold up its transfer
+            return now
+        due = self._protocol.deadline()
+        return Nanoseconds(now + SLEEP_TURN_NS if due is None else min(due, now + SLEEP_TURN_NS))
 
     def _give_input(self, arrived: InputArrived) -> None:
         protocol, machine = self._protocol, self._guest.machine
