@@ -12,8 +12,8 @@ from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import InputArrived
 from ftvm.replication.messages import Channel
 from ftvm.replication.primary import PrimaryProtocol
-from ftvm.runtime.arrivals import Arrivals
 from ftvm.replication.states import PrimaryState
+from ftvm.runtime.arrivals import Arrivals
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import pack_end
 from ftvm.runtime.guest import Guest
