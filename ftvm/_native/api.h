@@ -87,12 +87,56 @@ typedef struct CoreCpu {
     int32_t old_exception;
 } CoreCpu;
 
+/* The interrupt controllers (interrupts.c), all of their state plain data.
+ * One 8259A: registers, and the levels at its inputs. */
+typedef struct Pic {
+    uint8_t lines, edges; /* edges: rises seen and not acknowledged, of lines that are up */
+    uint8_t mask, in_service, elcr, icw1, vector, icw3, icw4;
+    uint8_t stage;  /* what the next write to the odd port is */
+    uint8_t lowest; /* the level of lowest priority */
+    bool rotate_on_auto_eoi, special_mask, read_in_service, poll;
+} Pic;
+
+typedef struct PicPair {
+    Pic master, slave;
+} PicPair;
+
+typedef struct LocalApic {
+    uint8_t tpr, logical_id, model, icr_high, divide;
+    uint8_t errors, esr; /* errors: seen since ESR was written */
+    uint32_t svr, icr_low, initial_count;
+    uint32_t lvt[6]; /* timer, thermal, counters, LINT0, LINT1, error */
+    uint32_t isr[8], tmr[8], irr[8];
+    uint64_t started_ns; /* when the count was loaded or began anew */
+    bool running, lint0;
+} LocalApic;
+
+typedef struct IoApic {
+    uint8_t select, id;
+    uint32_t lines; /* levels at the pins */
+    uint64_t table[24];
+} IoApic;
+
+/* Where INTR goes, and guest time comes from. */
+typedef struct InterruptWires {
+    void (*intr)(void *user, bool level);
+    uint64_t (*clock)(void *user);
+    void *user;
+} InterruptWires;
+
+typedef struct Interrupts {
+    PicPair pic;
+    LocalApic apic;
+    IoApic io;
+    InterruptWires wires;
+    bool intr; /* the level told last */
+} Interrupts;
+
 typedef struct CoreCallbacks {
     uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
     void (*port_write)(void *handle, uint32_t port, uint32_t size, uint32_t value);
-    int (*acknowledge)(void *handle); /* vector, or -1: nothing to take */
-    uint32_t (*memory_read)(void *handle, uint32_t address, uint32_t size);
-    void (*memory_write)(void *handle, uint32_t address, uint32_t size, uint32_t value);
+    int (*acknowledge)(void *handle); /* vector, or -1: nothing to take; of a machine without
+                                         interrupt controllers attached */
 } CoreCallbacks;
 
 /* A block of data that goes through one port. Accesses of two and four bytes
@@ -171,6 +215,27 @@ size_t core_unsent_pages(const Core *core);
 bool core_is_unsent(const Core *core, uint32_t page);
 size_t core_take_unsent(Core *core, uint32_t *pages, uint32_t *zeros, size_t *zero_count);
 void core_synchronize(Core *core);
+
+/* The interrupt controllers. Once attached to a core, the guest's accesses are theirs. */
+void core_attach_interrupts(Core *core, Interrupts *interrupts);
+uint64_t core_timer(const Core *core);
+void interrupts_reset(Interrupts *all);
+void interrupts_tell(Interrupts *all);
+void interrupts_follow_pic(Interrupts *all);
+void interrupts_set_line(Interrupts *all, uint32_t line, bool level);
+int interrupts_acknowledge(Interrupts *all);
+uint32_t interrupts_read(Interrupts *all, uint32_t address, uint32_t size);
+void interrupts_write(Interrupts *all, uint32_t address, uint32_t size, uint32_t value);
+uint64_t interrupts_deadline(const Interrupts *all);
+void interrupts_advance(Interrupts *all, uint64_t now_ns);
+void pic_reset(PicPair *pair);
+void pic_set_line(PicPair *pair, uint32_t line, bool level);
+int pic_acknowledge(PicPair *pair);
+uint8_t pic_read(PicPair *pair, uint32_t port);
+void pic_write(PicPair *pair, uint32_t port, uint8_t value);
+bool pic_intr(const PicPair *pair);
+bool pic_cascaded(const PicPair *pair);
+bool io_apic_entry_legal(uint64_t entry);
 
 int core_selftest(char *error, size_t error_bytes);
 /* cffi reads to here */

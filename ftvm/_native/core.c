@@ -90,7 +90,7 @@ Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, cha
     core->callbacks = callbacks;
     clock_start(&core->clock);
     core->a20_wanted = -1;
-    core->timer_ns = core->entry_stop = UINT64_MAX;
+    core->timer_ns = core->devices_ns = core->entry_stop = UINT64_MAX;
     core->wake_descriptor = -1;
     uc_err engine_error = open_engine(core, memory_bytes);
     if (engine_error != UC_ERR_OK) {

@@ -108,7 +108,7 @@ struct Core {
     /* Guest time: host clock plus an offset, never backwards. */
     HostClock clock;
     int64_t guest_offset_ns;
-    uint64_t last_time_ns, timer_ns, timer_count;
+    uint64_t last_time_ns, timer_ns, devices_ns, timer_count;
     uint64_t tsc_offset;                  /* what WRMSR has made of the time-stamp counter */
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */
     uint32_t random_pool[512];
@@ -127,6 +127,7 @@ struct Core {
     CorePortBuffer port_buffer;
     CoreCallbacks callbacks;
     void *handle;
+    Interrupts *interrupts; /* NULL: none attached */
 };
 
 extern _Thread_local Core *core_running;
@@ -183,6 +184,14 @@ enum { PAGE_EXECUTED = 1, PAGE_DIRTY = 2, PAGE_TRANSLATED = 4, PAGE_UNSENT = 8 }
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed);
 void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length);
 EngineRegion *memory_region(uc_engine *uc, uint64_t physical);
+
+/* controllers.c */
+int core_acknowledge(Core *core);
+uint32_t core_port_read(Core *core, uint32_t port, uint32_t size);
+void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value);
+void core_follow_timers(Core *core);
+bool core_tick(Core *core);
+bool core_replay_tick(Core *core);
 
 /* device_memory.c */
 uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);

@@ -3,14 +3,10 @@
  * answers in place, and a bus that floats.
  */
 #include "core.h"
-
-/* Intel SDM vol. 3A §11.4.1; Intel 82093AA §3.0. */
-enum { IO_APIC_PAGE = 0xfec00, LOCAL_APIC_PAGE = 0xfee00 };
+#include "interrupts.h"
 
 static bool is_device(const Core *core, uint64_t address) {
-    uint64_t page = address >> PAGE_SHIFT;
-
-    return (page == IO_APIC_PAGE || page == LOCAL_APIC_PAGE) && core == core_running;
+    return core->interrupts && core == core_running && interrupts_own(address);
 }
 
 /* The engine says where translated code called, as it does for its own devices. */
@@ -19,6 +15,7 @@ static void enter_device(Core *core) { core->port_host_pc = CPU_MEM_IO_PC(core->
 static void leave_device(Core *core) {
     core->port_host_pc = 0;
     forget_clock_reading(core);
+    core_follow_timers(core);
 }
 
 uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void *user) {
@@ -29,7 +26,7 @@ uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void 
     if (!is_device(core, address))
         return UINT64_MAX;
     enter_device(core);
-    uint32_t value = core->callbacks.memory_read(core->handle, (uint32_t)address, size);
+    uint32_t value = interrupts_read(core->interrupts, (uint32_t)address, size);
     leave_device(core);
     return value;
 }
@@ -43,6 +40,6 @@ void device_memory_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t
     if (!is_device(core, address))
         return;
     enter_device(core);
-    core->callbacks.memory_write(core->handle, (uint32_t)address, size, (uint32_t)value);
+    interrupts_write(core->interrupts, (uint32_t)address, size, (uint32_t)value);
     leave_device(core);
 }

@@ -93,7 +93,7 @@ uint64_t do_in(Core *core, uint32_t port, uint32_t size, uintptr_t host_pc) {
         return block;
     }
     core->port_host_pc = host_pc;
-    uint32_t value = core->callbacks.port_read(core->handle, port, size);
+    uint32_t value = core_port_read(core, port, size);
     core->port_host_pc = 0;
     forget_clock_reading(core);
     return value & UINT32_MAX >> (32 - 8 * size);
@@ -109,7 +109,7 @@ void do_out(Core *core, uint32_t port, uint32_t size, uint32_t value, uintptr_t 
         return;
     }
     core->port_host_pc = host_pc;
-    core->callbacks.port_write(core->handle, port, size, value);
+    core_port_write(core, port, size, value);
     core->port_host_pc = 0;
     forget_clock_reading(core);
     if (core->stop_after_port)

@@ -157,9 +157,6 @@ void core_set_host_ns(Core *core, uint64_t host_ns) {
         core->clock.base_ns = host_ns;
 }
 
-/* From when on core_run() returns CORE_TIMER_DUE; UINT64_MAX for never. */
-void core_set_timer(Core *core, uint64_t guest_ns) { core->timer_ns = guest_ns; }
-
 /* The last guest time that the guest, a device or an event was given. */
 uint64_t core_last_time(const Core *core) { return core->last_time_ns; }
 

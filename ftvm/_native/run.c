@@ -214,7 +214,7 @@ static bool replay_interrupt(Core *core) {
     if (!interrupt_due(core, core_count(core)) || !interrupts_open(core) ||
         !core_next_event(core, &entry, NULL, 0))
         return false;
-    int vector = core->callbacks.acknowledge(core->handle);
+    int vector = core_acknowledge(core);
     if (vector != (int)entry.value) {
         core_fail(core, CORE_DIVERGED,
                   "at count %llu the log has interrupt %u, and the machine would take %d",
@@ -237,7 +237,7 @@ bool core_take_interrupt(Core *core) {
     }
     if (!interrupts_open(core))
         return false;
-    int vector = core->callbacks.acknowledge(core->handle);
+    int vector = core_acknowledge(core);
     if (vector < 0)
         return false;
     if (core->mode == CORE_RECORD)
@@ -446,13 +446,16 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     forget_clock_reading(core);
     while (!core->shutdown) {
         if (reason_not_to_run(core)) {
-            if (core->reason == CORE_HALTED && slept(core))
+            if ((core->reason == CORE_HALTED && slept(core)) ||
+                (core->reason == CORE_TIMER_DUE && core_tick(core)) ||
+                (core->reason == CORE_EVENT && !core->failed && core_replay_tick(core)))
                 continue;
             break;
         }
         enter_engine(core);
         apply_a20(core);
-        if (core->stopping && core->reason != CORE_TARGET)
+        if (core->stopping && core->reason != CORE_TARGET &&
+            !(core->reason == CORE_TIMER_DUE && core_tick(core)))
             break;
     }
     if (core->shutdown)

@@ -39,14 +39,6 @@ static int probe_acknowledge(void *handle) {
     return 0x20;
 }
 
-static uint32_t probe_memory_read(void *handle, uint32_t address, uint32_t size) {
-    return probe_read(handle, address, size);
-}
-
-static void probe_memory_write(void *handle, uint32_t address, uint32_t size, uint32_t value) {
-    probe_write(handle, address, size, value);
-}
-
 /*
  *  0  mov ecx, 3
  *  5  inc eax            three times round: 9 steps
@@ -261,8 +253,7 @@ static int test_seams(Core *core, char *error, size_t bytes) {
  * wrong with this engine. */
 int core_selftest(char *error, size_t error_bytes) {
     Probe probe = {0};
-    CoreCallbacks callbacks = {probe_read, probe_write, probe_acknowledge, probe_memory_read,
-                               probe_memory_write};
+    CoreCallbacks callbacks = {probe_read, probe_write, probe_acknowledge};
     Core *core = core_new(MEMORY_BYTES, &probe, callbacks, error, error_bytes);
 
     if (!core)

@@ -23,7 +23,7 @@ from ftvm.machine.boot.plan import BootPlan
 from ftvm.machine.bus import PortBus
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.uart16550 import Uart16550
@@ -93,7 +93,7 @@ def _devices(leave: Any) -> PortBus:
         return Nanoseconds(time.monotonic_ns())
 
     bus = PortBus()
-    pic = PicPair(intr=lambda _level: None)
+    pic = LonePicPair(intr=lambda _level: None)
     uart = Uart16550(irq=pic.irq(4), output=_print)
     pit = Pit8254(irq=pic.irq(0), clock=clock)
     cmos = Cmos(irq=pic.irq(8), clock=clock, epoch_s=_EPOCH_S, memory_bytes=MEMORY_BYTES)

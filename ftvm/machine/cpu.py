@@ -91,33 +91,9 @@ def python_port_write(handle: Any, port: int, size: int, value: int) -> None:
     ffi.from_handle(handle).port_write(port, size, value)
 
 
-@ffi.def_extern(onerror=_failed, error=-1)  # type: ignore[untyped-decorator]
-def python_acknowledge(handle: Any) -> int:
-    """Return the vector of the interrupt that the CPU takes."""
-    return ffi.from_handle(handle).acknowledge()  # type: ignore[no-any-return]
-
-
-@ffi.def_extern(onerror=_failed, error=0xFFFFFFFF)  # type: ignore[untyped-decorator]
-def python_memory_read(handle: Any, address: int, size: int) -> int:
-    """Answer a read of a device's memory."""
-    return ffi.from_handle(handle).memory_read(address, size)  # type: ignore[no-any-return]
-
-
-@ffi.def_extern(onerror=_failed)  # type: ignore[untyped-decorator]
-def python_memory_write(handle: Any, address: int, size: int, value: int) -> None:
-    """Take a write to a device's memory."""
-    ffi.from_handle(handle).memory_write(address, size, value)
-
-
 _CALLBACKS = ffi.new(
     "CoreCallbacks *",
-    [
-        lib.python_port_read,
-        lib.python_port_write,
-        lib.python_acknowledge,
-        lib.python_memory_read,
-        lib.python_memory_write,
-    ],
+    {"port_read": lib.python_port_read, "port_write": lib.python_port_write},
 )
 
 
@@ -136,9 +112,6 @@ class Cpu:
         *,
         port_read: Callable[[int, int], int],
         port_write: Callable[[int, int, int], None],
-        acknowledge: Callable[[], int],
-        memory_read: Callable[[int, int], int],
-        memory_write: Callable[[int, int, int], None],
     ) -> None:
         error = ffi.new("char[]", _ERROR_BYTES)
         if not Cpu._tested:
@@ -147,15 +120,16 @@ class Cpu:
             Cpu._tested = True
         self.port_read = port_read
         self.port_write = port_write
-        self.acknowledge = acknowledge
-        self.memory_read = memory_read
-        self.memory_write = memory_write
         self.memory_bytes = memory_bytes
         self._handle = ffi.new_handle(self)
         core = lib.core_new(memory_bytes, self._handle, _CALLBACKS[0], error, _ERROR_BYTES)
         if not core:
             raise HostError(ffi.string(error).decode())
         self._core = ffi.gc(core, lib.core_free)
+        self.interrupts = ffi.new("Interrupts *")
+        """The interrupt controllers, of api.h; interrupts.py has what is above them."""
+        lib.interrupts_reset(self.interrupts)
+        lib.core_attach_interrupts(self._core, self.interrupts)
         self._callback_error: BaseException | None = None
         self._payload = ffi.new("uint8_t[]", _PAYLOAD_BYTES)
         self._event = ffi.new("CoreEvent *")
@@ -219,10 +193,6 @@ class Cpu:
     def was_reset(self) -> bool:
         """Whether a SHUTDOWN came from the reset line and not from a triple fault."""
         return bool(self.registers.shutdown == lib.CORE_SHUTDOWN_RESET)
-
-    def set_interrupt_line(self, level: bool) -> None:
-        """Set the level of the CPU's INTR input."""
-        lib.core_set_interrupt_line(self._core, level)
 
     @property
     def count(self) -> InstructionCount:
@@ -300,6 +270,12 @@ class Cpu:
     def set_timer(self, due: Nanoseconds) -> None:
         """Make `run` return TIMER_DUE once guest time has reached `due`."""
         lib.core_set_timer(self._core, due)
+
+    @property
+    def timer(self) -> Nanoseconds | None:
+        """When the next timer of all is due, the local APIC's too; None for never."""
+        due = lib.core_timer(self._core)
+        return None if due == NEVER else Nanoseconds(due)
 
     def set_guest_ns(self, now: Nanoseconds) -> None:
         """Let guest time go on from `now`."""

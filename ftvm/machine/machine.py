@@ -119,11 +119,8 @@ class Machine:
             config.memory_bytes,
             port_read=self._port_read,
             port_write=self._port_write,
-            acknowledge=lambda: self._interrupts.acknowledge(),
-            memory_read=self._memory_read,
-            memory_write=self._memory_write,
         )
-        self._interrupts = Interrupts(intr=self.cpu.set_interrupt_line, clock=self.cpu.clock)
+        self._interrupts = Interrupts(self.cpu.interrupts)
         line = self._interrupts.line
         self._uarts = self._serial_ports()
         pit = Pit8254(irq=line(PIT_IRQ), clock=self.cpu.clock)
@@ -139,10 +136,7 @@ class Machine:
             a20=self._gate_a20,
             reset=self.cpu.reset,
         )
-        self._timed: tuple[TimedDevice, ...] = (
-            *(pit, cmos, self._i8042),
-            self._interrupts.local_apic,
-        )
+        self._timed: tuple[TimedDevice, ...] = (pit, cmos, self._i8042)
         # An access of up to four bytes reaches them from up to three ports below.
         self._timed_ports = frozenset(
             port - below
@@ -211,20 +205,9 @@ class Machine:
         if port in self._timed_ports:
             self._set_timer()
 
-    def _memory_read(self, address: int, size: int) -> int:
-        value = self._interrupts.read(address, size)
-        if self._interrupts.moves_timer(address):
-            self._set_timer()
-        return value
-
-    def _memory_write(self, address: int, size: int, value: int) -> None:
-        self._interrupts.write(address, size, value)
-        if self._interrupts.moves_timer(address):
-            self._set_timer()
-
     def _set_timer(self) -> None:
-        due = self.next_deadline()
-        self.cpu.set_timer(NEVER if due is None else due)
+        due = [d for device in self._timed if (d := device.deadline()) is not None]
+        self.cpu.set_timer(min(due, default=NEVER))
 
     def _serial_ports(self) -> dict[Stream, Uart16550]:
         ports: dict[Stream, Uart16550] = {}
@@ -355,12 +338,12 @@ class Machine:
 
     def next_deadline(self) -> Nanoseconds | None:
         """Guest time at which a device wants to act next; a halted guest sleeps until then."""
-        deadlines = [d for device in self._timed if (d := device.deadline()) is not None]
-        return min(deadlines, default=None)
+        return self.cpu.timer
 
     def _advance(self, now: Nanoseconds) -> None:
         for device in self._timed:
             device.advance(now)
+        self._interrupts.local_apic.advance(now)
         self._set_timer()
 
     def _receive(self, stream: Stream, data: bytes) -> None:

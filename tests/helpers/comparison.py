@@ -14,7 +14,7 @@ from ftvm.machine.bus import PortBus
 from ftvm.machine.cpu import Entry, Kind, Reason, decode_entries
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.uart16550 import Uart16550
@@ -84,7 +84,7 @@ class Pc:
         self._bus = PortBus()
         self._log = log
         self._intr = False
-        self._pic = PicPair(intr=self._set_intr)
+        self._pic = LonePicPair(intr=self._set_intr)
         self._uart = Uart16550(irq=self._pic.irq(4), output=self._output)
         pit = Pit8254(irq=self._pic.irq(0), clock=self._clock)
         cmos = Cmos(

@@ -96,9 +96,6 @@ def core_buffer() -> CpuPortBuffer:
         1 << 20,
         port_read=lambda port, size: 0,
         port_write=lambda port, size, value: None,
-        acknowledge=lambda: -1,
-        memory_read=lambda address, size: 0,
-        memory_write=lambda address, size, value: None,
     )
     return CpuPortBuffer(cpu, BASE)
 

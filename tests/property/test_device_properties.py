@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wired_interrupts import WiredInterrupts
 
 from ftvm.machine.bus import Device, PortBus, TimedDevice
 from ftvm.machine.devices import debug_exit, firmware_configuration
@@ -14,14 +15,13 @@ from ftvm.machine.devices.debug_console import DebugConsole
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import WHOLE, SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
-from ftvm.machine.interrupts import Interrupts
 from ftvm.units import Nanoseconds
 
 Action = tuple[Any, ...]
@@ -33,7 +33,7 @@ class Pc:
     def __init__(self) -> None:
         self.now = 0
         self.trace: list[Action] = []
-        self.wired = Interrupts(intr=self._note("intr"), clock=self._clock)
+        self.wired = WiredInterrupts(intr=self._note("intr"), clock=self._clock)
         self.pic = self.wired.pic
         self.uart = Uart16550(irq=self._line(4), output=self._note("output"))
         self.pit = Pit8254(irq=self._line(0), clock=self._clock)
@@ -299,7 +299,7 @@ def test_unmasked_lines_are_served_in_the_order_of_the_at(
 ) -> None:
     vectors: list[int] = []
     levels: list[bool] = []
-    pic = PicPair(intr=levels.append)
+    pic = LonePicPair(intr=levels.append)
     for base, icws in ((0x20, (0x20, 4, 1)), (0xA0, (0x28, 2, 1))):
         pic.write(base, 1, 0x11)
         for icw in icws:

@@ -1,8 +1,8 @@
 """Local and I/O APIC against the Intel SDM vol. 3A chapter 11 and the 82093AA data sheet."""
 
 import pytest
+from wired_interrupts import WiredInterrupts
 
-from ftvm.machine.interrupts import Interrupts
 from ftvm.units import Nanoseconds
 
 LOCAL, IO = 0xFEE00000, 0xFEC00000
@@ -19,7 +19,7 @@ class Pc:
     def __init__(self) -> None:
         self.now = 0
         self.intr = False
-        self.wired = Interrupts(intr=self._set, clock=lambda: Nanoseconds(self.now))
+        self.wired = WiredInterrupts(intr=self._set, clock=lambda: Nanoseconds(self.now))
         self.local = self.wired.local_apic
 
     def _set(self, level: bool) -> None:

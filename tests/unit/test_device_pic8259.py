@@ -1,6 +1,6 @@
 import pytest
 
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pic8259 import LonePicPair
 
 MASTER, SLAVE = 0x20, 0xA0
 EOI, SPECIFIC, ROTATE = 0x20, 0x60, 0xA0
@@ -13,7 +13,7 @@ class Pc:
     def __init__(self, *, icw1: int = 0x11, master4: int = 0x01, slave4: int = 0x01) -> None:
         self.intr = False
         self.edges = 0
-        self.pic = PicPair(intr=self._set)
+        self.pic = LonePicPair(intr=self._set)
         self.init(icw1, master4, slave4)
 
     def _set(self, level: bool) -> None:
@@ -61,7 +61,7 @@ def pc() -> Pc:
 
 def test_no_interrupt_before_the_command_words_are_complete() -> None:
     raised: list[bool] = []
-    pic = PicPair(intr=raised.append)
+    pic = LonePicPair(intr=raised.append)
     pic.set_irq(4, True)
     pic.write(0x21, 1, 0)
     for port, value in ((0x20, 0x11), (0x21, 0x20), (0x21, 0x04)):
@@ -77,7 +77,7 @@ def test_no_interrupt_before_the_command_words_are_complete() -> None:
 
 def test_initialisation_without_icw3_and_icw4() -> None:
     raised: list[bool] = []
-    pic = PicPair(intr=raised.append)
+    pic = LonePicPair(intr=raised.append)
     pic.write(0x20, 1, 0x12)  # single, no ICW4
     pic.write(0x21, 1, 0x47)  # only the upper five bits are the vector's
     pic.set_irq(0, True)

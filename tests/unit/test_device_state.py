@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from wired_interrupts import WiredInterrupts
 
 from ftvm.errors import StateError
 from ftvm.machine.bus import Device
@@ -13,14 +14,13 @@ from ftvm.machine.devices.debug_console import DebugConsole
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
-from ftvm.machine.devices.pic8259 import PicPair
+from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import SystemControl
 from ftvm.machine.devices.uart16550 import Uart16550
 from ftvm.machine.devices.vga import Vga
-from ftvm.machine.interrupts import Interrupts
 from ftvm.machine.text_screen import TextScreen
 from ftvm.units import Nanoseconds
 
@@ -35,7 +35,7 @@ def clock() -> Nanoseconds:
 
 DEVICES: dict[str, Callable[[], Device]] = {
     "uart": lambda: Uart16550(irq=ignore, output=ignore),
-    "pic": lambda: PicPair(intr=ignore),
+    "pic": lambda: LonePicPair(intr=ignore),
     "pit": lambda: Pit8254(irq=ignore, clock=clock),
     "cmos": lambda: Cmos(irq=ignore, clock=clock, epoch_s=0, memory_bytes=1 << 24),
     "post": PostPort,
@@ -46,8 +46,8 @@ DEVICES: dict[str, Callable[[], Device]] = {
     "vga": Vga,
     "screen": lambda: TextScreen(frame=bytes, output=ignore),
     "pm": lambda: PowerManagement(clock=clock, off=lambda: None),
-    "lapic": lambda: Interrupts(intr=ignore, clock=clock).local_apic,
-    "ioapic": lambda: Interrupts(intr=ignore, clock=clock).io_apic,
+    "lapic": lambda: WiredInterrupts(intr=ignore, clock=clock).local_apic,
+    "ioapic": lambda: WiredInterrupts(intr=ignore, clock=clock).io_apic,
     "exit": lambda: DebugExit(exit=ignore),
     "debugcon": lambda: DebugConsole(output=ignore),
     "fwcfg": lambda: FirmwareConfiguration(1 << 24),

@@ -1,0 +1,98 @@
+/*
+ * A core with interrupt controllers: their ports, and timers that come due.
+ *
+ * A kernel that sleeps wakes for each tick of its timer, so a tick of the local
+ * APIC's is all done here, logged and replayed as any other timer event. Which
+ * ticks are is a function of the machine's state: those that no other device's
+ * timer is due with.
+ */
+#include "core.h"
+#include "interrupts.h"
+
+static void set_intr(void *user, bool level) { core_set_interrupt_line(user, level); }
+
+static uint64_t read_clock(void *user) { return core_clock(user); }
+
+/* From here on the guest's accesses are these controllers', and their INTR the CPU's. */
+void core_attach_interrupts(Core *core, Interrupts *interrupts) {
+    core->interrupts = interrupts;
+    interrupts->wires = (InterruptWires){set_intr, read_clock, core};
+}
+
+/* The vector of the interrupt that the CPU takes; -1 for none. */
+int core_acknowledge(Core *core) {
+    return core->interrupts ? interrupts_acknowledge(core->interrupts)
+                            : core->callbacks.acknowledge(core->handle);
+}
+
+/* The ports that a kernel touches at every interrupt, by bytes; wider accesses and
+ * the rest come over the bus. */
+static bool is_pic(const Core *core, uint32_t port, uint32_t size) {
+    return core->interrupts && size == 1 && (port & ~0x81u) == 0x20; /* 20-21, a0-a1 */
+}
+
+uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
+    if (!is_pic(core, port, size))
+        return core->callbacks.port_read(core->handle, port, size);
+    uint32_t value = pic_read(&core->interrupts->pic, port);
+    interrupts_follow_pic(core->interrupts);
+    return value;
+}
+
+void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
+    if (!is_pic(core, port, size)) {
+        core->callbacks.port_write(core->handle, port, size, value);
+        return;
+    }
+    pic_write(&core->interrupts->pic, port, (uint8_t)value);
+    interrupts_follow_pic(core->interrupts);
+}
+
+/* --- timers ---------------------------------------------------------------------- */
+
+/* Behind whatever may have moved the local APIC's timer. */
+void core_follow_timers(Core *core) {
+    uint64_t apic_ns = core->interrupts ? interrupts_deadline(core->interrupts) : UINT64_MAX;
+
+    core->timer_ns = apic_ns < core->devices_ns ? apic_ns : core->devices_ns;
+}
+
+/* Guest time at which a device of Python's wants to act next; UINT64_MAX for never.
+ * From then on core_run() returns CORE_TIMER_DUE. */
+void core_set_timer(Core *core, uint64_t guest_ns) {
+    core->devices_ns = guest_ns;
+    core_follow_timers(core);
+}
+
+/* When the next timer of all is due; UINT64_MAX for never. */
+uint64_t core_timer(const Core *core) { return core->timer_ns; }
+
+static bool is_ours(const Core *core, uint64_t now_ns) {
+    return core->interrupts && core->devices_ns > now_ns;
+}
+
+static void advance(Core *core, uint64_t now_ns) {
+    interrupts_advance(core->interrupts, now_ns);
+    core_follow_timers(core);
+}
+
+/* Live, a timer is due. True: it was the local APIC's alone, and that is done. */
+bool core_tick(Core *core) {
+    uint64_t now_ns = core->last_time_ns; /* by which it was seen to be due */
+
+    if (!is_ours(core, now_ns) || !core_log_event(core, CORE_TIMER, now_ns, NULL, 0))
+        return false;
+    advance(core, now_ns);
+    return true;
+}
+
+/* The same of the log's next event. */
+bool core_replay_tick(Core *core) {
+    CoreEvent event = core->next_event;
+
+    if (event.kind != CORE_TIMER || !is_ours(core, event.value) ||
+        !core_next_event(core, &event, NULL, 0))
+        return false;
+    advance(core, event.value);
+    return true;
+}
