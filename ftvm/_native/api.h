@@ -219,6 +219,8 @@ void core_synchronize(Core *core);
 /* The interrupt controllers. Once attached to a core, the guest's accesses are theirs. */
 void core_attach_interrupts(Core *core, Interrupts *interrupts);
 uint64_t core_timer(const Core *core);
+uint8_t *core_post(Core *core);
+uint32_t pm_timer(uint64_t guest_ns);
 void interrupts_reset(Interrupts *all);
 void interrupts_tell(Interrupts *all);
 void interrupts_follow_pic(Interrupts *all);

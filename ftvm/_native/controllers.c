@@ -1,5 +1,6 @@
 /*
- * A core with interrupt controllers: their ports, and timers that come due.
+ * A core with interrupt controllers: the ports that kernels touch all day, and
+ * timers that come due.
  *
  * A kernel that sleeps wakes for each tick of its timer, so a tick of the local
  * APIC's is all done here, logged and replayed as any other timer event. Which
@@ -25,13 +26,32 @@ int core_acknowledge(Core *core) {
                             : core->callbacks.acknowledge(core->handle);
 }
 
-/* The ports that a kernel touches at every interrupt, by bytes; wider accesses and
- * the rest come over the bus. */
+/* Accesses of other widths come over the bus, to the same registers. */
 static bool is_pic(const Core *core, uint32_t port, uint32_t size) {
     return core->interrupts && size == 1 && (port & ~0x81u) == 0x20; /* 20-21, a0-a1 */
 }
 
+/* Kernels write here to wait a microsecond. */
+static bool is_post(const Core *core, uint32_t port, uint32_t size) {
+    return core->interrupts && size == 1 && port >= 0x80 && port < 0x80 + POST_PORTS;
+}
+
+/* ACPI specification 1.0b §4.7.3.3. */
+static bool is_pm_timer(const Core *core, uint32_t port, uint32_t size) {
+    return core->interrupts && size == 4 && port == 0x608;
+}
+
+/* What it shows: 3.579545 MHz. */
+uint32_t pm_timer(uint64_t guest_ns) {
+    return (uint32_t)((unsigned __int128)guest_ns * 3579545 / 1000000000);
+}
+
+/* The sixteen bytes at ports 0x80 to 0x8f. */
+uint8_t *core_post(Core *core) { return core->post; }
+
 uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
+    if (is_pm_timer(core, port, size))
+        return pm_timer(core_clock(core));
     if (!is_pic(core, port, size))
         return core->callbacks.port_read(core->handle, port, size);
     uint32_t value = pic_read(&core->interrupts->pic, port);
@@ -40,12 +60,14 @@ uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
 }
 
 void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
-    if (!is_pic(core, port, size)) {
+    if (is_post(core, port, size)) {
+        core->post[port & (POST_PORTS - 1)] = (uint8_t)value;
+    } else if (is_pic(core, port, size)) {
+        pic_write(&core->interrupts->pic, port, (uint8_t)value);
+        interrupts_follow_pic(core->interrupts);
+    } else {
         core->callbacks.port_write(core->handle, port, size, value);
-        return;
     }
-    pic_write(&core->interrupts->pic, port, (uint8_t)value);
-    interrupts_follow_pic(core->interrupts);
 }
 
 /* --- timers ---------------------------------------------------------------------- */

@@ -20,6 +20,8 @@
 /* Instructions between two looks at the host's clock and the attention flag. */
 #define SLICE_INSTRUCTIONS 32768
 
+#define POST_PORTS 16
+
 /* Room that must be free before a block may run: the most that one block of
  * 512 instructions, each with a logged result, can append. */
 #define LOG_RESERVE_BYTES 16384u
@@ -128,6 +130,7 @@ struct Core {
     CoreCallbacks callbacks;
     void *handle;
     Interrupts *interrupts; /* NULL: none attached */
+    uint8_t post[POST_PORTS];
 };
 
 extern _Thread_local Core *core_running;

@@ -22,6 +22,7 @@ lib: Any = _core.lib
 FOREVER: Final = InstructionCount(2**64 - 1)
 NEVER: Final = Nanoseconds(2**64 - 1)
 INTERRUPT_FLAG = 1 << 9  # EFLAGS.IF, Intel SDM vol. 1 figure 3-8
+POST_PORTS = 16
 _ERROR_BYTES = 200
 _PAYLOAD_BYTES = 65536
 
@@ -128,6 +129,8 @@ class Cpu:
         self._core = ffi.gc(core, lib.core_free)
         self.interrupts = ffi.new("Interrupts *")
         """The interrupt controllers, of api.h; interrupts.py has what is above them."""
+        self.post = memoryview(ffi.buffer(lib.core_post(core), POST_PORTS))
+        """The bytes at ports 0x80 to 0x8f, which the guest writes without coming here."""
         lib.interrupts_reset(self.interrupts)
         lib.core_attach_interrupts(self._core, self.interrupts)
         self._callback_error: BaseException | None = None

@@ -160,7 +160,7 @@ class Machine:
         devices: tuple[Device, ...] = (
             *self._interrupts.devices,
             *self._uarts.values(),
-            *(pit, cmos, self._i8042, self._vga, self.screen, PostPort()),
+            *(pit, cmos, self._i8042, self._vga, self.screen, PostPort(self.cpu.post)),
             DebugConsole(output=partial(self._put_out, Stream.DEBUG)),
         )
         for device in devices:

@@ -23,12 +23,12 @@ class PostState:
 
 
 class PostPort:
-    """Sixteen bytes that keep what was last written."""
+    """Sixteen bytes that keep what was last written: in `registers`, or of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, registers: bytearray | memoryview | None = None) -> None:
         self.name = "post"
         self.ports: tuple[range, ...] = (range(BASE, BASE + COUNT),)
-        self._registers = bytearray(COUNT)
+        self._registers = bytearray(COUNT) if registers is None else registers
 
     @property
     def code(self) -> int:

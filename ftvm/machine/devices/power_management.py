@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+from ftvm.machine.cpu import lib
 from ftvm.machine.devices.fields import Mask, checked
 from ftvm.units import Nanoseconds
 
@@ -27,9 +28,6 @@ CONTROL_BITS = 0x1C02  # SLP_TYP and BM_RLD; SCI_EN is always on
 SLEEP_ENABLE = 0x2000
 SLEEP_TYPE_SHIFT = 10
 SLEEP_TYPE_OFF = 5
-
-TIMER_HZ = 3_579_545
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,8 @@ class PowerManagement:
     def read(self, port: int, size: int) -> int:
         """Return the bytes of the registers from `port` on."""
         if port >= TIMER:
-            ticks = self._clock() * TIMER_HZ // NS_PER_S & 0xFFFFFFFF
-            return ticks >> 8 * (port - TIMER) & (1 << 8 * size) - 1
+            ticks = lib.pm_timer(self._clock())
+            return int(ticks) >> 8 * (port - TIMER) & (1 << 8 * size) - 1
         registers = self._enable << 16 | (self._control | SCI_ENABLED) << 32
         return registers >> 8 * (port - BASE) & (1 << 8 * size) - 1
 
