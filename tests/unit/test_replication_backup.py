@@ -231,13 +231,6 @@ def test_mark_is_acknowledged_on_receipt_not_on_execution(following: Backup) -> 
     assert following.sent() == [ack(10, 3)]
 
 
-def test_a_mark_that_is_soon_reached_is_acknowledged_there(following: Backup) -> None:
-    following.hear(mark(5))
-    assert following.sent() == []
-    following.run(5)
-    assert following.sent() == [ack(5, executed=5)]
-
-
 def test_marks_that_come_together_are_acknowledged_together(following: Backup) -> None:
     following.hear(mark(10), mark(20), entries(0, b"a"), mark(20, 1))
     assert following.sent() == [ack(20, 1)]

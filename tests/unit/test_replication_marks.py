@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
-from primary_rig import BACKUP, SETTINGS, Primary
+from primary_rig import BACKUP, SETTINGS, Primary, at, identity
 
-from ftvm.replication.messages import Entries, Goodbye, Mark
-from ftvm.units import InstructionCount, Nanoseconds
+from ftvm.replication.backup import BackupProtocol
+from ftvm.replication.events import Link, Send
+from ftvm.replication.framing import encode
+from ftvm.replication.handshake import greeting
+from ftvm.replication.messages import Ack, Entries, Goodbye, Mark, Role
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
 INTERVAL_NS = 100
 COUNT = 1_000
@@ -73,3 +77,24 @@ def test_who_leaves_says_first_where_he_stands() -> None:
     primary.protocol.stop()
     primary.look()
     assert [type(message) for message in primary.sent(BACKUP)] == [Entries, Mark, Goodbye]
+
+
+def test_a_mark_that_is_soon_reached_is_acknowledged_there() -> None:
+    backup = BackupProtocol(identity("b"), SETTINGS)
+    backup.peer_connected(Link(1), at(0))
+    hello = greeting(
+        identity("p"), Role.PRIMARY, Generation(1), InstructionCount(0), LogPosition(0)
+    )
+    near = Mark(InstructionCount(SETTINGS.lag_count_max // 128), LogPosition(0))
+    backup.receive(Link(1), encode(hello) + encode(near), at(0))
+    assert acknowledgements(backup) == []
+    backup.executed(near.count, near.position, at(0))
+    assert acknowledgements(backup) == [Ack(near.count, near.position, near.count)]
+
+
+def acknowledgements(backup: BackupProtocol) -> list[Ack]:
+    acks = []
+    while (event := backup.next_event()) is not None:
+        if isinstance(event, Send) and isinstance(event.message, Ack):
+            acks.append(event.message)
+    return acks
