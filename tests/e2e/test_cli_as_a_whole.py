@@ -90,7 +90,7 @@ def test_a_reader_that_leaves_is_no_error(
     assert (done.returncode, told) == (141, [])
 
 
-@pytest.mark.parametrize("arguments", PRINTS[::2], ids=" ".join)
+@pytest.mark.parametrize("arguments", PRINTS[::3], ids=" ".join)
 def test_a_full_disk_is_told_in_a_line(
     ftvm: FtvmCommand, run: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -138,7 +138,7 @@ def test_a_read_only_directory_is_told(ftvm: FtvmCommand, run: Path) -> None:
         assert "/proc/r" in done.lines[0]
 
 
-SIGNALS, SIGNALS_LONG = 5, 300
+SIGNALS, SIGNALS_LONG = 4, 300
 
 
 def test_ctrl_c_at_any_moment_leaves_nothing(
