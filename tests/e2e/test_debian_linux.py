@@ -48,7 +48,7 @@ PLAIN = Kernel("686", LINUX_APPEND, (), "halt", HALTED)
 PAE = Kernel(
     "686-pae",
     "console=ttyS0",
-    (b"grep -c 'IO-APIC.*timer' /proc/interrupts\n", b"grep -ow -m 1 -e pae -e nx /proc/cpuinfo\n"),
+    (b"dmesg | grep -c 'IOAPIC.0.: apic_id'\n", b"grep -ow -m 1 -e pae -e nx /proc/cpuinfo\n"),
     "off",
     b"reboot: Power down",
 )
