@@ -5,7 +5,6 @@ accesses in place, while `run` is in the middle of a block; an exception raised
 there ends the run and comes out of it.
 """
 
-import contextlib
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -448,22 +447,3 @@ def decode_entries(
         at += used
         entry = Entry(Kind(event.kind), InstructionCount(event.count), event.value, payload)
         yield entry, at, (count[0], time[0])
-
-
-def encode_entry(entry: Entry, bases: tuple[int, int]) -> tuple[bytes, tuple[int, int]]:
-    """Return the entry's bytes and the bases for the next one.
-
-    Raises ValueError if count or time lie before the bases, or value or
-    payload are none that the kind can have.
-    """
-    count, time = ffi.new("uint64_t *", bases[0]), ffi.new("uint64_t *", bases[1])
-    event = ffi.new("CoreEvent *")
-    into = ffi.new("uint8_t[]", 64 + len(entry.payload))
-    used = 0
-    with contextlib.suppress(OverflowError):
-        event.kind, event.count, event.value = int(entry.kind), entry.count, entry.value
-        event.payload_length = len(entry.payload)
-        used = lib.core_log_encode(into, len(into), count, time, event, entry.payload)
-    if used == 0:
-        raise ValueError(f"no log entry can say {entry} behind count {bases[0]}, time {bases[1]}")
-    return bytes(ffi.buffer(into, used)), (count[0], time[0])

@@ -143,8 +143,8 @@ class Node:
         self.world.clock.after(span_ns, self._resume)
 
     def leave(self) -> None:
-        """Leave the guest to the pair's other half; at once, or when that is there."""
-        self._do(self._leave)
+        """Leave the guest to the pair's other half; as soon as it can, or when that is there."""
+        self.world.clock.after(0, lambda: self._do(self._leave))  # not between two steps
 
     def _leave(self) -> None:
         protocol, why = self.protocol, "asked to leave"

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked_replica import ForkedProcess
 from ftvm_command import FtvmCommand
+
+from ftvm.runtime import replica
 
 
 @pytest.fixture
@@ -14,3 +17,9 @@ def ftvm(tmp_path: Path) -> Iterator[FtvmCommand]:
     yield command
     assert command.left_processes() == []
     assert command.left_files() == []
+
+
+@pytest.fixture
+def forked_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let supervisors fork their replicas, for tests that need hundreds of them."""
+    monkeypatch.setattr(replica.subprocess, "Popen", ForkedProcess)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from etcd_server import EtcdServer
 from ftvm_command import FtvmCommand
-from pair_session import TICK, Session, judge_counter, run_spec
+from pair_session import PATIENCE_S, TICK, Session, judge_counter, run_spec
+from sockets_of import connections
 
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.units import Nanoseconds
@@ -100,8 +101,13 @@ def test_a_console_that_was_stopped_finds_its_guest_again(ftvm: FtvmCommand) -> 
         process.stdin.write(b"i")
         process.stdin.flush()
         assert process.stdout.readline() == answer
+        missed = connections(process.pid)
         process.send_signal(signal.SIGSTOP)
-        time.sleep(1)  # as long as a user leaves it so: the nodes miss it meanwhile
+        # The nodes have closed them, and a process that is stopped closes nothing itself.
+        until = time.monotonic() + PATIENCE_S
+        while connections(process.pid) & missed:
+            assert time.monotonic() < until, "nobody misses it"
+            time.sleep(0.02)
         process.send_signal(signal.SIGCONT)
     process.stdin.write(b"q")
     process.stdin.close()

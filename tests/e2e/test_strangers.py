@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pair_session import SESSION, Session, judge_counter, run_spec
+from sockets_of import listening_ports
 
 from ftvm.errors import HostError
 from ftvm.runtime import security
@@ -16,19 +17,6 @@ from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.runtime.transport import Refused, Transport
 from ftvm.units import Nanoseconds
-
-LISTEN = "0A"
-
-
-def listening_ports(pid: int) -> list[int]:
-    """TCP ports that a process listens on (proc(5): /proc/net/tcp)."""
-    inodes = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            inodes.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
-    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-    rows = [line.split() for line in lines]
-    return [int(row[1].split(":")[1], 16) for row in rows if row[3] == LISTEN and row[9] in inodes]
 
 
 class Strangers(threading.Thread):

@@ -8,12 +8,13 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
+from log_entries import encode_entry
 
 from ftvm.errors import StateError
 from ftvm.log.recording import Recorder
 from ftvm.machine import snapshot
 from ftvm.machine.boot.multiboot1 import load
-from ftvm.machine.cpu import Entry, Kind, decode_entries, encode_entry
+from ftvm.machine.cpu import Entry, Kind, decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount, Nanoseconds
 

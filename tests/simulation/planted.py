@@ -3,7 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from ftvm.machine.cpu import Kind, decode_entries, encode_entry
+from log_entries import encode_entry
+
+from ftvm.machine.cpu import Kind, decode_entries
 from ftvm.replication.arbitration import Outcome, Won
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send
