@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from ftvm_command import FtvmCommand
 
+from ftvm.runtime.crash_steps import STEPS
+
 SECTOR = 512
 SECTORS = 400
 KEYS = b"wwwwrwwq"
@@ -39,9 +41,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]
     return content, done.out
 
 
-@pytest.mark.parametrize(
-    "crash", ["primary@output:40", "primary@disk-write", "primary@disk-replaced"]
-)
+COMMITTING = [f"{step.role}@{step.name}" for step in STEPS if step.name.startswith("disk-")]
+"""Steps of putting what the guest wrote into its image."""
+
+
+@pytest.mark.parametrize("crash", ["primary@output:40", *COMMITTING])
 def test_a_killed_primarys_writes_are_in_the_file(
     ftvm: FtvmCommand, image: Path, undisturbed: tuple[bytes, bytes], crash: str
 ) -> None:
