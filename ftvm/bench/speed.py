@@ -49,6 +49,8 @@ class SpeedTable:
         self._linux = linux
         self.tell = tell
         self._cells: dict[tuple[str, str], _Cell] = {}
+        self._recorded: dict[Path, int] = {}
+        """How many rounds a rival did last, by its folder."""
         self._results: dict[tuple[str, int], tuple[str, bytes]] = {}
         self.failed: dict[str, str] = {}
         """Why a work could not be measured on a rival."""
@@ -144,12 +146,12 @@ class SpeedTable:
         if self._plan.tiny:
             return work.tiny
         if rival.replays:
-            return int((folder / "rounds").read_text())
+            if folder not in self._recorded:
+                raise CannotRunError(f"{rival.replays} recorded nothing")
+            return self._recorded[folder]
         cell = self._cells[work.name, rival.name]
         rate = cell.rate or work.rate * (self._typical(rival) or _FIRST_GUESS)
-        rounds = 1 << max(round(math.log2(max(rate * self._plan.seconds, 1))), 0)
-        (folder / "rounds").write_text(str(rounds))
-        return rounds
+        return 1 << max(round(math.log2(max(rate * self._plan.seconds, 1))), 0)
 
     def _typical(self, rival: Rival) -> float | None:
         """How fast the rival is elsewhere, compared with the counted machine."""
@@ -170,6 +172,7 @@ class SpeedTable:
             typing = Typing(_READY, b"i", b"q", self._plan.seconds)
         watched = watch(rival.command_for(boot, folder), folder, typing=typing)
         rival.check(watched.status)
+        self._recorded[folder] = rounds
         if typing is None:
             self._compare(work, rival, rounds, watched.output)
         return watched

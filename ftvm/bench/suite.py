@@ -73,12 +73,16 @@ def _matches(item: Item, pattern: str) -> bool:
 
 
 def choose_rivals(names: Sequence[str]) -> list[Rival]:
-    """Return the rivals of these names and the counted machine; UsageError if there is none."""
+    """Return the rivals of these names, whom they replay, and the counted machine.
+
+    UsageError if there is none of that name.
+    """
     known = {rival.name for rival in RIVALS}
     for name in names:
         if name not in known:
             raise UsageError(f"no rival {name!r}: there are {', '.join(r.name for r in RIVALS)}")
-    return [rival for rival in RIVALS if not names or rival.name in {*names, COUNTED}]
+    wanted = {COUNTED, *names, *(r.replays for r in RIVALS if r.name in names)}
+    return [rival for rival in RIVALS if not names or rival.name in wanted]
 
 
 def measure(
@@ -126,8 +130,8 @@ def _rows(
 
 
 def _thinned(rivals: Sequence[Rival], number: int, plan: Plan) -> list[Rival]:
-    """In a tiny session most come only now and then."""
-    if not plan.tiny:
+    """In a tiny session of all rivals most come only now and then."""
+    if not plan.tiny or len(rivals) < len(RIVALS):
         return list(rivals)
     turn = number % len(_TINY_TURNS)
     left_out = {name for group in _TINY_TURNS if group != _TINY_TURNS[turn] for name in group}

@@ -91,7 +91,7 @@ class BenchScreen:
             ratio_table(document, self._clock),
             *figure_tables(document, self._clock),
         ):
-            if len(table.rows) > table.summaries:
+            if len(table.rows) > table.summaries and len(table.heading) > 1:
                 self._print(table)
         for name, why in document.missing.items():
             self._out.print(f"{name} is missing: {why}", soft_wrap=True)
