@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FIGURES = Path("benchmarks") / "measured.json"
 PLOTS = Path("benchmarks") / "plots"
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
+BEFORE = "## How it works\n"
+"""What the section is put before where there is none yet."""
 
 
 def main() -> int:
@@ -27,10 +29,13 @@ def main() -> int:
     if status:
         return status
     readme = ROOT / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    text = readme.read_text(encoding="utf-8")
+    if BEGIN not in text:
+        text = text.replace(BEFORE, BEGIN + END + "\n" + BEFORE)
+    before, _, rest = text.partition(BEGIN)
     _, _, behind = rest.partition(END)
-    text = section(read_document(FIGURES))
-    readme.write_text(before + BEGIN + text + END + behind, encoding="utf-8")
+    new = section(read_document(FIGURES))
+    readme.write_text(before + BEGIN + new + END + behind, encoding="utf-8")
     return 0
 
 
@@ -38,11 +43,14 @@ def section(document: Document) -> str:
     """Return what the README says between its marks."""
     host = document.host
     parts = [
+        "## How fast\n",
         f"On {host.cpu}, {host.cpus} CPUs ({host.system}; "
         + ", ".join(f"{name} {version}" for name, version in host.versions.items())
         + f"), by `ftvm bench --json {FIGURES} --plots {PLOTS}` in "
         f"{document.wall_s / 60:.0f} minutes; medians of wall-clock speed, "
-        f"load {document.load_before:.1f} at the start:\n",
+        f"load {document.load_before:.1f} at the start. `counted` is `ftvm run --solo`, `pair` is "
+        "`ftvm run`; [benchmarks/README.md](benchmarks/README.md) has the others, and how all "
+        "this is measured; `python benchmarks/refresh.py` measures again and writes it here.\n",
         *(f"**{table.title}**\n\n{markdown(table)}" for table in readme_tables(document)),
     ]
     if Speeds(document, "wall").rows:

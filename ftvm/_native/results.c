@@ -1,7 +1,8 @@
 /*
  * Results: what the guest's instructions bring in from outside, in program
  * order. Live they come from the host, and are logged; replaying they come
- * from the log, where the instruction count rides along as a check.
+ * from the log, where the instruction count rides along as a check. A time stamp
+ * that follows from the one before is not logged.
  */
 #include "core.h"
 
@@ -21,24 +22,28 @@ uint64_t advance_guest_time(Core *core) {
     return core->last_time_ns;
 }
 
-/* The host's counter takes longer to read than all the rest of a result: within
- * so many steps of the last reading, guest time goes on by 1 ns a step. */
+/* Reading and logging the host's counter takes longer than all the rest of a
+ * result: within so many steps of the last reading, guest time goes on by 1 ns a
+ * step, which a replay computes as well. */
 enum { CLOCK_STEPS = 64 };
-
-static uint64_t guest_tsc(Core *core, uint64_t count) {
-    uint64_t steps = count - core->clock_count;
-
-    if (steps >= CLOCK_STEPS) {
-        core->clock_count = count;
-        core->clock_count_ns = advance_guest_time(core);
-    } else if (core->last_time_ns < core->clock_count_ns + steps) {
-        core->last_time_ns = core->clock_count_ns + steps;
-    }
-    return core->last_time_ns;
-}
 
 /* Time passes while no steps do: in a device, or between two runs. */
 void forget_clock_reading(Core *core) { core->clock_count = UINT64_MAX - CLOCK_STEPS; }
+
+static void note_clock_reading(Core *core, uint64_t count, uint64_t time_ns) {
+    core->clock_count = count;
+    core->clock_count_ns = time_ns;
+}
+
+/* Whether guest time at this count follows from the last reading; then it is there. */
+static bool time_follows(Core *core, uint64_t count) {
+    uint64_t steps = count - core->clock_count;
+
+    if (steps >= CLOCK_STEPS || core->last_time_ns > core->clock_count_ns + steps)
+        return false;
+    core->last_time_ns = core->clock_count_ns + steps;
+    return true;
+}
 
 /* Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), figure 16. */
 static uint32_t simulated_random(Core *core) {
@@ -89,20 +94,32 @@ uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc) {
 
     if (core->mode == CORE_REPLAY)
         return from_log(core, kind, count);
-    if (kind == CORE_TSC)
-        value = guest_tsc(core, count);
-    else if (kind == CORE_CLOCK)
-        value = advance_guest_time(core);
-    else
-        value = host_random(core);
+    value = kind == CORE_CLOCK ? advance_guest_time(core) : host_random(core);
     if (core->mode == CORE_RECORD)
         log_append(core, kind, count, value);
     return value;
 }
 
+/* Replaying, all entries of this count are here before its instruction runs. */
+static bool reading_is_logged(const Core *core, uint64_t count) {
+    CoreEvent entry;
+
+    return log_peek(core, &entry) && entry.kind == CORE_TSC && entry.count == count;
+}
+
 /* The time-stamp counter, which counts guest time in ns: its clock is 1 GHz. */
 uint64_t core_tsc(Core *core, uintptr_t host_pc) {
-    return core_result(core, CORE_TSC, host_pc) + core->tsc_offset;
+    uint64_t count = core_count_at(core, host_pc);
+
+    if (core->mode == CORE_REPLAY) {
+        if (reading_is_logged(core, count) || !time_follows(core, count))
+            note_clock_reading(core, count, from_log(core, CORE_TSC, count));
+    } else if (!time_follows(core, count)) {
+        note_clock_reading(core, count, advance_guest_time(core));
+        if (core->mode == CORE_RECORD)
+            log_append(core, CORE_TSC, count, core->last_time_ns);
+    }
+    return core->last_time_ns + core->tsc_offset;
 }
 
 /* Guest time for a device, as a logged result. */
@@ -164,5 +181,6 @@ uint64_t core_last_time(const Core *core) { return core->last_time_ns; }
 void core_set_guest_ns(Core *core, uint64_t guest_ns) {
     clock_sync(&core->clock);
     core->last_time_ns = guest_ns;
+    forget_clock_reading(core);
     core->guest_offset_ns = (int64_t)(guest_ns - core->clock.base_ns);
 }

@@ -443,7 +443,8 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     core->until = until;
     core->deadline_ns = deadline_ns;
     clock_sync(&core->clock);
-    forget_clock_reading(core);
+    if (core->mode != CORE_REPLAY) /* whose runs are not those of the log */
+        forget_clock_reading(core);
     while (!core->shutdown) {
         if (reason_not_to_run(core)) {
             if ((core->reason == CORE_HALTED && slept(core)) ||

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ftvm.machine.cpu import Entry, Kind
 from ftvm.machine.machine import Machine
 
+TIME_STAMP_STEPS = 64
 RESULTS = frozenset((Kind.TSC, Kind.RANDOM, Kind.CLOCK))
 
 
@@ -59,6 +60,7 @@ class Log:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._waiting = deque(entries)
+        self._stamped: Entry | None = None
 
     def result(self, kind: Kind, count: int) -> int:
         """Take the result that an instruction at `count` asks for."""
@@ -69,6 +71,16 @@ class Log:
             f"{kind.name} is wanted at count {count}, and the log has {entry}"
         )
         return entry.value
+
+    def time_stamp(self, count: int) -> int:
+        """The counter at `count`: as logged, or 1 ns a step since it was logged last."""
+        first = self._waiting[0] if self._waiting else None
+        if first is not None and (first.kind, first.count) == (Kind.TSC, count):
+            self._stamped = self._waiting.popleft()
+        assert self._stamped is not None, "the first time stamp is not logged"
+        steps = count - self._stamped.count
+        assert steps < TIME_STAMP_STEPS, f"{steps} steps from one time stamp in the log to this"
+        return self._stamped.value + steps
 
     def event(self, count: int) -> Entry | None:
         """Take the next entry if it is an event at `count`."""

@@ -234,7 +234,7 @@ class Oracle:
         if instruction.startswith((RDTSC, RDTSCP)):
             if self._environment.get(engine.CR4) & 4 and self._environment.get(engine.HFLAGS) & 3:
                 raise Limit("a time stamp that ring 3 is refused")
-            value = self.log.result(Kind.TSC, self.count - 1)
+            value = self.log.time_stamp(self.count - 1)
             self.uc.reg_write(x86.UC_X86_REG_EAX, value & 0xFFFFFFFF)
             self.uc.reg_write(x86.UC_X86_REG_EDX, value >> 32)
             if instruction.startswith(RDTSCP):

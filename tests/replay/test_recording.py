@@ -49,6 +49,7 @@ def record(machine: Machine, keys: bytes = b"") -> tuple[Recording, bytes]:
         ("storm", "ops=3000 nondet", b""),
         ("faults", "", b""),
         ("smc", "", b""),
+        ("bench/tsc", "rounds=20", b""),
     ],
 )
 def test_a_replay_is_the_run_again(
@@ -61,6 +62,15 @@ def test_a_replay_is_the_run_again(
     assert b"".join(o.data for o in replayed.take_outputs()) == output
     assert replayed.links == recorded.links
     assert replayed.digest == recorded.digest
+
+
+def test_time_stamps_that_follow_from_one_another_are_not_logged(guest_images: Path) -> None:
+    recorded = boot(guest_images, "bench/tsc", "rounds=20")
+    recording, _ = record(recorded)
+    stamps = [entry for entry in recording.entries() if entry.kind is Kind.TSC]
+    reads = 20 * 10_000
+    assert reads / 64 < len(stamps) < reads / 3  # every tenth step is one, and 64 steps follow
+    assert sorted(entry.value for entry in stamps) == [entry.value for entry in stamps]
 
 
 def test_a_recording_for_another_start_diverges(guest_images: Path) -> None:
