@@ -65,7 +65,7 @@ def audit(journals: Sequence[Journal]) -> Verdict:
 def _run_of(lives: Sequence[Life], views: Sequence[ConsoleView]) -> str:
     if not lives:
         raise UsageError("no replica's journal is among the files: give those of all sides")
-    runs = {life.run for life in lives if life.run} | {v.begun.run for v in views if v.begun.run}
+    runs = {life.run for life in lives if life.run} | {view.run for view in views if view.run}
     if len(runs) > 1:
         raise UsageError(f"the journals are of {len(runs)} runs: {', '.join(sorted(runs))}")
     seen: dict[str, str] = {}

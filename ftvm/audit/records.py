@@ -170,10 +170,11 @@ class Ended(Record, frozen=True, kw_only=True, tag="ended"):
 
 
 class Followed(Record, frozen=True, kw_only=True, tag="followed"):
-    """The console listens to this primary from here on."""
+    """The console listens to this primary from here on, of the run that it says."""
 
     node: str
     generation: int
+    run: str
 
 
 class Accepted(Record, frozen=True, kw_only=True, tag="accepted"):

@@ -70,6 +70,11 @@ class ConsoleView:
     forgot: list[tuple[records.Forgot, int]] = field(default_factory=list)
     exit: tuple[records.ExitHeard, int] | None = None
 
+    @property
+    def run(self) -> str:
+        """Which run it is of; empty as long as it has followed nobody."""
+        return self.followed[0][0].run if self.followed else self.begun.run
+
 
 def view_of(journal: Journal, findings: Findings) -> ConsoleView | None:
     """Return a console's view, judged by itself; None of a replica's journal."""
@@ -91,6 +96,11 @@ def view_of(journal: Journal, findings: Findings) -> ConsoleView | None:
                         Rule.SINGLE_PRIMARY,
                         f"the console followed {record.node} of generation {record.generation}"
                         f" after {generation}",
+                    )
+                if record.run != (view.run or record.run):
+                    violated(
+                        Rule.SINGLE_PRIMARY,
+                        f"the console followed run {record.run} after {view.run}",
                     )
                 generation = max(generation, record.generation)
                 view.followed.append((record, line))

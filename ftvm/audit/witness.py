@@ -19,6 +19,7 @@ from ftvm.replication.messages import (
     LOGGING_MESSAGES,
     Ack,
     Channel,
+    ConsoleHello,
     Consumed,
     Entries,
     Exited,
@@ -230,11 +231,14 @@ class ConsoleWitness:
     def __init__(self, name: str, run: str, write: Write) -> None:
         self._write = write
         self._tap = Tap()
+        self._run = run
         self._write(records.Begun(format=FORMAT, node=name, role=records.CONSOLE_ROLE, run=run))
 
     def received(self, link: Link, data: bytes) -> None:
         """Note bytes from a node."""
         for message in self._tap.messages(link, data):
+            if isinstance(message, ConsoleHello) and message.role is Role.PRIMARY:
+                self._run = message.run.hex()
             if isinstance(message, Consumed) and message.offset:
                 self._write(records.Forgot(channel=message.channel, offset=message.offset))
 
@@ -246,7 +250,7 @@ class ConsoleWitness:
         """Note what is about to be done."""
         match event:
             case events.Attached(_, node, generation):
-                self._write(records.Followed(node=node, generation=generation))
+                self._write(records.Followed(node=node, generation=generation, run=self._run))
             case events.OutputAccepted(channel, generation, offset, data):
                 self._write(
                     records.Accepted(

@@ -3,7 +3,9 @@
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from ftvm.audit.witness import ConsoleWitness
 from ftvm.machine.channels import Stream
 from ftvm.replication.endpoint import ConsoleEndpoint
 from ftvm.replication.events import (
@@ -20,6 +22,7 @@ from ftvm.runtime.addresses import Address
 from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.security import Security
 from ftvm.runtime.sinks import Sink, Sinks
 from ftvm.runtime.transport import Closed, Received, Transport
@@ -37,11 +40,17 @@ class RemoteConsole:
         security: Security,
         output: Sink,
         others: Mapping[Stream, Sink],
+        journals: Path | None = None,
     ) -> None:
-        """Begin to connect with the first `poll`."""
+        """Begin to connect with the first `poll`; write a journal to a directory, if given one."""
         self.transport = Transport(security)
         self._dialer = Dialer(self.transport, addresses)
-        self._endpoint = ConsoleEndpoint(_name(), channels=CHANNELS)
+        name = _name()
+        self._endpoint = ConsoleEndpoint(name, channels=CHANNELS)
+        self._witness: ConsoleWitness | None = None
+        if journals is not None:
+            write = JournalFile(journal_path(journals, name)).write
+            self._witness = ConsoleWitness(name, "", write)
         self.sinks = Sinks(output, others)
         self.attached_to: tuple[str, Generation] | None = None
         """Node and generation of the primary that we were attached to last."""
@@ -107,9 +116,13 @@ class RemoteConsole:
                 case Received(link, data):
                     if self._dialer.owns(link):
                         self._dialer.answered(link)
+                    if self._witness is not None:
+                        self._witness.received(link, data)
                     self._endpoint.receive(link, data, now_ns())
                 case Closed(link, why, is_stranger):
                     self._dialer.closed(link, why, is_stranger)
+                    if self._witness is not None:
+                        self._witness.closed(link)
                     self._endpoint.closed(link)
             self._act()
 
@@ -121,6 +134,8 @@ class RemoteConsole:
 
     def _act(self) -> None:
         while (event := self._endpoint.next_event()) is not None:
+            if self._witness is not None:
+                self._witness.before(event)
             match event:
                 case Send(link, _):
                     self.transport.send(link, event.data)

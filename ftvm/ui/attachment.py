@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ftvm.errors import (
     EXIT_BROKEN_PIPE,
@@ -53,6 +54,7 @@ class Attachment:
         eof_exit: bool,
         convention: str,
         screen: bool,
+        journals: Path | None = None,
     ) -> None:
         self._notices = Notices()
         self._signals = Signals()
@@ -60,7 +62,7 @@ class Attachment:
         self._view = ScreenView(self._output, self._notices) if screen else None
         sinks = {**streams, Stream.SCREEN: self._view.take} if self._view else streams
         show = drop if self._view else self._show
-        self._console = RemoteConsole(addresses, security, show, sinks)
+        self._console = RemoteConsole(addresses, security, show, sinks, journals)
         self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)

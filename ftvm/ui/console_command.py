@@ -1,6 +1,7 @@
 """`ftvm console`: the console of a guest that runs on other hosts."""
 
 import argparse
+from pathlib import Path
 
 from ftvm.ui.exit_convention import add_exit_convention
 from ftvm.ui.parsers import Subparsers, add_command
@@ -48,6 +49,9 @@ def add_parser(commands: Subparsers) -> None:
         action="store_true",
         help="detach when the input is used up and the output quiet for 300 ms",
     )
+    parser.add_argument(
+        "--journal", metavar="DIR", help="write down there what ftvm audit judges, made if missing"
+    )
     add_screen_option(parser)
     add_stream_options(parser)
     add_exit_convention(parser)
@@ -61,8 +65,12 @@ def carry_out(args: argparse.Namespace) -> int:
     addresses = parse_addresses(args.hosts)
     security = find_security(args, addresses)
 
+    from ftvm.runtime.journal_file import make_directory
     from ftvm.ui.attachment import Attachment
 
+    journals = Path(args.journal) if args.journal else None
+    if journals is not None:
+        make_directory(journals)
     with open_streams(args) as streams:
         attachment = Attachment(
             addresses,
@@ -71,5 +79,6 @@ def carry_out(args: argparse.Namespace) -> int:
             eof_exit=args.eof_exit,
             convention=args.exit_convention,
             screen=args.screen,
+            journals=journals,
         )
         return attachment.run()

@@ -145,6 +145,7 @@ class Cluster:
         command = [
             *(self._prefix_of(at) if at else ()),
             *(*COMMAND, "console", ",".join(addresses), *self.secret, *options),
+            *("--journal", str(self.journals)),
         ]
         self._clients.append(ConsoleClient(command, self.home, self.environment))
         return self._clients[-1]
@@ -175,8 +176,9 @@ class Cluster:
                 process.wait()
         journals = read_journals(self.journals)
         if journals:
-            findings = audit(journals).findings
-            assert findings.violations == findings.missing == []
+            verdict = audit(journals)
+            assert verdict.findings.violations == verdict.findings.missing == []
+            assert verdict.consoles == len(self._clients)
 
 
 class ConsoleClient:
