@@ -18,7 +18,7 @@ _FTVM = (sys.executable, "-P", "-m", "ftvm")
 _RELAY = (sys.executable, "-P", "-m", "ftvm.bench.delayed")
 _CHUNK_BYTES = 1 << 16
 _PATIENCE_S = 60
-_PROTECTED = b"protected"
+_PROTECTED = b"protected: backup"
 
 
 def answers_over(delay_ms: int, seconds: float) -> list[float]:
