@@ -29,7 +29,8 @@ CHECKPOINT_INTERVAL_NS = Nanoseconds(100_000_000)
 
 IDLE_CHECKPOINT_INTERVAL_NS = Nanoseconds(1_000_000_000)
 IDLE_INSTRUCTIONS = 2_000_000
-"""The same of a guest that did less than so many instructions: it sleeps, but for its timer."""
+"""The same of a guest that was given no input and did less than so many instructions: it
+sleeps, but for its timer."""
 
 INPUT_PIECE_BYTES = 4096
 NOT_AT_ALL = Nanoseconds(0)
@@ -76,6 +77,8 @@ class Guest:
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
+        self._addressed = False
+        """Whether input came since the last checkpoint."""
         self._checkpointed_at = Nanoseconds(0)
         self._checkpoint_count = InstructionCount(0)
 
@@ -217,18 +220,18 @@ class Guest:
     def input(self, data: bytes, stream: Stream) -> None:
         """Give input to the live guest."""
         self.machine.input(data, stream)
-        self._woken = True
+        self._woken = self._addressed = True
 
     def checkpoint_if_due(self, now: Nanoseconds) -> None:
         """Log a digest of the live machine now and then, if it did anything."""
         did = self.machine.count - self._checkpoint_count
-        interval_ns = (
-            CHECKPOINT_INTERVAL_NS if did >= IDLE_INSTRUCTIONS else IDLE_CHECKPOINT_INTERVAL_NS
-        )
+        idle = did < IDLE_INSTRUCTIONS and not self._addressed
+        interval_ns = IDLE_CHECKPOINT_INTERVAL_NS if idle else CHECKPOINT_INTERVAL_NS
         if not did or now < self._checkpointed_at + interval_ns:
             return
         self._checkpointed_at = now
         self._checkpoint_count = self.machine.count
+        self._addressed = False
         with self._checks_noted():
             self.machine.checkpoint()
 

@@ -21,14 +21,14 @@ sys.exit(main({arguments}))
 
 
 def test_a_seed_tells_its_story_and_the_same_each_time(ftvm: FtvmCommand) -> None:
-    done = ftvm("simulate", "--seed", "0")
+    done = ftvm("simulate", "--seed", "3")
     lines = done.out.decode().splitlines()
     assert (done.status, done.err) == (0, "")
-    assert lines[0].startswith("schedule 0 ")
+    assert lines[0].startswith("schedule 3 ")
     assert lines[-1] == "holds"
     for word in ("asks the store for generation 1", "is a pair with", "types ", "sees ", "fault"):
         assert any(word in line for line in lines), word
-    assert ftvm("simulate", "--seed", "0").out == done.out
+    assert ftvm("simulate", "--seed", "3").out == done.out
 
 
 def test_verbose_tells_every_message(ftvm: FtvmCommand) -> None:
