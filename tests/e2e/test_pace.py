@@ -74,7 +74,7 @@ def test_a_stopped_backup_costs_bounded_memory_and_then_counts_as_lost(
 def test_a_throttled_backup_slows_its_primary_and_loses_nothing(
     begin: Callable[..., Session],
 ) -> None:
-    run = begin("primes", "size=400000 rounds=8", 60)
+    run = begin("primes", "size=400000 rounds=60", 60)
     run.until(lambda: run.supervisor.protected)
     backup = pid_of(run, "backup")
     turn = 0

@@ -23,7 +23,7 @@ def told(output: bytes) -> list[tuple[str, str]]:
 
 
 def test_a_run_is_told_line_by_line_and_ends_as_its_guest_does(ftvm: FtvmCommand) -> None:
-    done = ftvm("run", "guest:primes", "--watch", "--append", "rounds=2 size=1000000")
+    done = ftvm("run", "guest:primes", "--watch", "--append", "rounds=40")
     lines = told(done.out)
     assert done.status == 0
     assert [text for kind, text in lines if kind == "state"] == [
