@@ -20,12 +20,13 @@ BEFORE = "## How it works\n"
 def main() -> int:
     """Measure unless told to keep the figures, draw, and write the README anew."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", metavar="WHAT", nargs="*", help="as for ftvm bench (all)")
     parser.add_argument("--keep", action="store_true", help="measure nothing, write again")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     ftvm = [sys.executable, "-P", "-m", "ftvm", "bench", "--plots", str(PLOTS)]
-    source = "--from" if arguments.keep else "--json"
-    status = subprocess.run([*ftvm, source, str(FIGURES)], check=False).returncode
+    source = ["--from"] if arguments.keep else [*arguments.what, "--json"]
+    status = subprocess.run([*ftvm, *source, str(FIGURES)], check=False).returncode
     if status:
         return status
     readme = ROOT / "README.md"
@@ -46,7 +47,7 @@ def section(document: Document) -> str:
         "## How fast\n",
         f"On {host.cpu}, {host.cpus} CPUs ({host.system}; "
         + ", ".join(f"{name} {version}" for name, version in host.versions.items())
-        + f"), by `ftvm bench --json {FIGURES} --plots {PLOTS}` in "
+        + f"), by `{document.command}` in "
         f"{document.wall_s / 60:.0f} minutes; medians of wall-clock speed, "
         f"load {document.load_before:.1f} at the start. `counted` is `ftvm run --solo`, `pair` is "
         "`ftvm run`; [benchmarks/README.md](benchmarks/README.md) has the others, and how all "
@@ -55,7 +56,8 @@ def section(document: Document) -> str:
     ]
     if Speeds(document, "wall").rows:
         parts.append(f"![Speed of every rival in every work]({PLOTS}/speed.svg)\n")
-    parts.append(f"![What the cost grows with]({PLOTS}/scaling.svg)\n")
+    if any(m.section.startswith("scaling") for m in document.measurements):
+        parts.append(f"![What the cost grows with]({PLOTS}/scaling.svg)\n")
     return "\n".join(parts)
 
 
