@@ -69,9 +69,14 @@ def measure_memory(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
         ]  # fmt: skip
 
 
+def _rounds(plan: Plan) -> int:
+    """How much of `ticks` to run for one point."""
+    return 50 if plan.tiny else int(ROUNDS_A_SECOND * plan.seconds)
+
+
 def measure_interrupts(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
     """Computing while the timer ticks."""
-    rounds = 50 if plan.tiny else int(ROUNDS_A_SECOND * plan.seconds)
+    rounds = _rounds(plan)
 
     def run(rival: str, rate: int) -> Reported:
         return run_guest(rival, "ticks", f"rate={rate} rounds={rounds}")
@@ -83,7 +88,7 @@ def measure_interrupts(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
 
 def measure_output(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
     """Computing, and printing a line of 64 bytes at each tick."""
-    rounds = 50 if plan.tiny else int(ROUNDS_A_SECOND * plan.seconds)
+    rounds = _rounds(plan)
 
     def run(rival: str, rate: int) -> Reported:
         return run_guest(rival, "ticks", f"rate={rate} rounds={rounds} lines")
@@ -95,7 +100,7 @@ def measure_output(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
 
 def measure_lag(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
     """A pair that computes, whose backup may be so far behind."""
-    rounds = 50 if plan.tiny else int(ROUNDS_A_SECOND * plan.seconds)
+    rounds = _rounds(plan)
 
     def run(rival: str, bound_ms: int) -> Reported:
         options = f"rate=100 rounds={rounds}"

@@ -259,10 +259,6 @@ def _etcd() -> Finding:
     return _program("etcd", "etcd", "etcd", purpose, "--version")
 
 
-def _gdb() -> Finding:
-    return _program("gdb", "gdb", "gdb", "tests that compare with it are left out", "--version")
-
-
 def _tmux() -> Finding:
     purpose = "tests in a real terminal are left out"
     return _program("tmux", "tmux", "tmux", purpose, "-V")
@@ -290,5 +286,5 @@ def _namespaces() -> Finding:
 
 _CHECKS: tuple[Callable[[], Finding], ...] = (
     *(_python, _engine, _guests, _processors, _memory, _randomness, _clock, _temporary),
-    *(_loopback, _terminal, _compiler, _qemu, _etcd, _gdb, _tmux, _setarch, _namespaces),
+    *(_loopback, _terminal, _compiler, _qemu, _etcd, _tmux, _setarch, _namespaces),
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from forked_replica import ForkedProcess
 from ftvm_command import FtvmCommand
+from hosts import Cluster
 
 from ftvm.runtime import replica
 
@@ -17,6 +18,14 @@ def ftvm(tmp_path: Path) -> Iterator[FtvmCommand]:
     yield command
     assert command.left_processes() == []
     assert command.left_files() == []
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Hosts of one guest, with a store of their own; their journals are audited at the end."""
+    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ def test_what_is_lacking_is_told_with_its_remedy(ftvm: FtvmCommand) -> None:
     empty.mkdir()
     (empty / "apt-get").write_text("#!/bin/sh\n")
     (empty / "apt-get").chmod(0o755)
-    (empty / "gdb").write_text("no program")
-    (empty / "gdb").chmod(0o755)
+    (empty / "tmux").write_text("no program")
+    (empty / "tmux").chmod(0o755)
     ftvm.environment["PATH"] = str(empty)
     done = ftvm("doctor", "--json")
     assert done.status == 0  # none of these is needed to run a guest
@@ -33,7 +33,7 @@ def test_what_is_lacking_is_told_with_its_remedy(ftvm: FtvmCommand) -> None:
     assert findings["qemu"]["grade"] == "lacking"
     assert findings["qemu"]["remedy"] == "sudo apt-get install qemu-system-x86"
     assert findings["tmux"]["remedy"] == "sudo apt-get install tmux"
-    assert "does not start" in findings["gdb"]["detail"]
+    assert "does not start" in findings["tmux"]["detail"]
     assert findings["engine"]["grade"] == "ok"
 
 

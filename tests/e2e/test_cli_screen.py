@@ -1,7 +1,6 @@
 """The text screen instead of the serial console, and typing on the keyboard."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from etcd_server import free_port
@@ -66,13 +65,6 @@ def test_a_recording_has_its_screen_even_if_nobody_watched(echo: FtvmCommand) ->
 def test_a_json_verdict_has_no_screen(echo: FtvmCommand) -> None:
     done = echo("replay", "nowhere", "--screen", "--json")
     assert (done.status, done.lines) == (2, ["ftvm: --json prints no screen: leave --screen out"])
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
-    yield cluster
-    cluster.close()
 
 
 @pytest.fixture

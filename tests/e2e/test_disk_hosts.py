@@ -1,21 +1,12 @@
 """Hosts with disks: who ends the guest commits, and no host joins with another image."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from etcd_server import free_port
 from hosts import Cluster
 
 SECTOR, SECTORS = 512, 300
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
-    yield cluster
-    cluster.close()
 
 
 def make_image(path: Path, fill: bytes = b"\xa5") -> Path:

@@ -4,7 +4,6 @@ import json
 import random
 import re
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -112,13 +111,6 @@ def test_a_random_flip_is_found_at_its_instruction_and_address(
         told, _ = told_of(tmp_path / str(tries))
         assert (told["equal"], told["different"]) == (flip.count - 1, flip.count), (flip, line)
         assert [(at, a ^ b) for at, a, b in told["memory"]] == [(address, 1 << flip.bit)], flip
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
-    yield cluster
-    cluster.close()
 
 
 def test_a_host_that_differs_reports_and_is_replaced(

@@ -3,24 +3,16 @@
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from certificates import Authority
 from etcd_server import EtcdServer, free_port
-from hosts import Cluster
+from hosts import Cluster, ConsoleClient
 
 from ftvm.errors import EXIT_SUPERSEDED, DivergenceError
 
 CHAIN, CHAIN_WITH_ETCD = 4, 2
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
-    yield cluster
-    cluster.close()
 
 
 @pytest.fixture
@@ -32,8 +24,11 @@ def addresses(number: int) -> list[str]:
     return [f"127.0.0.1:{free_port()}" for _ in range(number)]
 
 
-def run_chain(cluster: Cluster, counter: Path, deaths: int) -> None:
-    """Kill each primary in turn, as soon as the next host has joined the one before."""
+def run_chain(cluster: Cluster, counter: Path, deaths: int) -> ConsoleClient:
+    """Kill each primary in turn, as soon as the next host has joined the one before.
+
+    Returns the console, which has left.
+    """
     places = addresses(deaths + 1)
     primary = cluster.serve(places[0], counter)
     client = cluster.console(*places)
@@ -55,16 +50,19 @@ def run_chain(cluster: Cluster, counter: Path, deaths: int) -> None:
     client.leave()
     assert primary.end() == 0
     assert "the guest ended with status 0" in primary.said
+    return client
 
 
 def test_a_chain_of_failovers_shows_no_seam(cluster: Cluster, counter: Path) -> None:
-    run_chain(cluster, counter, CHAIN)
+    client = run_chain(cluster, counter, CHAIN)
+    assert client.output == client.expected
 
 
 def test_a_chain_with_etcd(tmp_path: Path, counter: Path, etcd: EtcdServer) -> None:
     cluster = Cluster(tmp_path, etcd.url)
     try:
-        run_chain(cluster, counter, CHAIN_WITH_ETCD)
+        client = run_chain(cluster, counter, CHAIN_WITH_ETCD)
+        assert client.output == client.expected
     finally:
         cluster.close()
 
@@ -338,3 +336,6 @@ def test_strangers_at_the_port_of_a_host_are_refused(cluster: Cluster, counter: 
     client.type(2)
     client.answered()
     client.leave()
+    assert client.output == client.expected
+    assert host.end() == 0
+    assert host.said.count(" refused: ") == 2

@@ -4,23 +4,14 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from etcd_server import free_port
 from ftvm_command import COMMAND, FtvmCommand
 from hosts import Cluster, ServingHost
 from recorded_run import replay_file
 
 from ftvm.log.run_replay import Finding
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
-    yield cluster
-    cluster.close()
 
 
 def test_each_host_records_the_guest_from_where_it_has_it(

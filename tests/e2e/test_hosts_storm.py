@@ -138,3 +138,4 @@ def test_hosts_survive_a_storm(
         storm.strike(what)
         storm.client.answered()
     storm.client.leave()
+    assert storm.client.output == storm.client.expected, f"seed {seed}"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from etcd_server import EtcdServer
 from ftvm_command import FtvmCommand
-from pair_session import PATIENCE_S, TICK, Session, judge_counter, run_spec
+from hosts import wait_for
+from pair_session import TICK, Session, judge_counter, run_spec
 from sockets_of import connections
 
 from ftvm.runtime.supervisor import Supervisor
@@ -104,10 +105,10 @@ def test_a_console_that_was_stopped_finds_its_guest_again(ftvm: FtvmCommand) -> 
         missed = connections(process.pid)
         process.send_signal(signal.SIGSTOP)
         # The nodes have closed them, and a process that is stopped closes nothing itself.
-        until = time.monotonic() + PATIENCE_S
-        while connections(process.pid) & missed:
-            assert time.monotonic() < until, "nobody misses it"
-            time.sleep(0.02)
+        wait_for(
+            lambda missed=missed: not connections(process.pid) & missed,
+            lambda: "nobody misses it",
+        )
         process.send_signal(signal.SIGCONT)
     process.stdin.write(b"q")
     process.stdin.close()

@@ -79,8 +79,10 @@ def test_a_bit_is_flipped_found_and_shown(terminal: TmuxTerminal) -> None:
     terminal.press("f")
     terminal.see("flipped in backup b", "≠", ALONE)
     terminal.see("they part at instruction")  # found by doing it again
+    assert advised(terminal) == "p"
     terminal.press("q", "q")
     terminal.see("left with 0")
+    assert not terminal.is_alternate
 
 
 def test_a_cut_link_stops_the_guest_and_a_mended_one_lets_it_go_on(terminal: TmuxTerminal) -> None:

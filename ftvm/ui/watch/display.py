@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from types import FrameType
 
 from rich.color import ColorSystem
@@ -19,6 +20,20 @@ STDIN, STDOUT = 0, 1
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J"
 _LEAVE = "\x1b[0m\x1b[?7h\x1b[?25h\x1b[?1049l"
 _BEGIN, _COMMIT = "\x1b[?2026h", "\x1b[?2026l"
+
+
+_TYPED_BYTES_MAX = 4096
+
+
+def read_typed() -> bytes:
+    """What was typed and not read yet. A terminal that is gone hangs us up, as its SIGHUP would."""
+    try:
+        keys = os.read(STDIN, _TYPED_BYTES_MAX)
+    except OSError:
+        keys = b""
+    if not keys:
+        signal.raise_signal(signal.SIGHUP)
+    return keys
 
 
 class Display(RawTerminal):

@@ -1,6 +1,5 @@
 """`ftvm watch`: the screen of a guest that hosts serve, or lines that tell the same."""
 
-import os
 import signal
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ from ftvm.ui.notices import Notices
 from ftvm.ui.signals import Signals
 from ftvm.ui.watch import deeds
 from ftvm.ui.watch.deeds import Deed
-from ftvm.ui.watch.display import STDIN, Display
+from ftvm.ui.watch.display import STDIN, Display, read_typed
 from ftvm.ui.watch.hosts_lookout import HostsLookout
 from ftvm.ui.watch.model import PairModel
 from ftvm.ui.watch.plain import PlainLines
@@ -27,7 +26,6 @@ PATIENCE_NS = Nanoseconds(30_000_000_000)
 """As long as `ftvm console` has."""
 _TICK_NS = Nanoseconds(50_000_000)
 _NOW = Nanoseconds(0)
-_TYPED_BYTES_MAX = 4096
 
 
 class HostsWatch:
@@ -136,13 +134,7 @@ class HostsWatch:
             self._console.poll(_NOW)
 
     def _read(self) -> None:
-        try:
-            keys = os.read(STDIN, _TYPED_BYTES_MAX)
-        except OSError:
-            keys = b""
-        if not keys:
-            signal.raise_signal(signal.SIGHUP)
-        self._keys += keys
+        self._keys += read_typed()
 
 
 def _explain(_: Deed) -> str:

@@ -1,6 +1,5 @@
 """`ftvm run --watch` at a terminal: a guest with its screen, from start to end."""
 
-import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ from ftvm.ui.recordings import Recordings
 from ftvm.ui.session import status_of
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
-from ftvm.ui.watch.display import STDIN, Display
+from ftvm.ui.watch.display import STDIN, Display, read_typed
 from ftvm.ui.watch.event_notices import EventNotices
 from ftvm.ui.watch.hand import Hand
 from ftvm.ui.watch.lookout import Lookout
@@ -31,7 +30,6 @@ from ftvm.ui.watch.screen import Screen
 from ftvm.units import Nanoseconds
 
 _TICK_NS = Nanoseconds(50_000_000)
-_TYPED_BYTES_MAX = 4096
 _MIB = 1 << 20
 
 
@@ -150,13 +148,7 @@ class RunWatch:
             self._screen.grid.feed(data)
 
     def _read(self) -> None:
-        try:
-            keys = os.read(STDIN, _TYPED_BYTES_MAX)
-        except OSError:
-            keys = b""
-        if not keys:
-            signal.raise_signal(signal.SIGHUP)
-        self._keys += keys
+        self._keys += read_typed()
 
 
 def end_of(report: RunReport) -> str:
