@@ -6,9 +6,10 @@ and each kind of message sent, has a name in STEPS.
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+import msgspec
 
 from ftvm.replication.framing import encode
 from ftvm.replication.messages import (
@@ -49,12 +50,11 @@ class HaltCause(StrEnum):
     """What the guest wrote cannot be put into its image."""
 
 
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Base of what `next_event()` returns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send(Event):
+class Send(Event, frozen=True):
     """Write `data` to a connection. If it is gone already, drop it: its loss is told elsewhere."""
 
     link: Link
@@ -66,31 +66,27 @@ class Send(Event):
         return encode(self.message)
 
 
-@dataclass(frozen=True, slots=True)
-class Close(Event):
+class Close(Event, frozen=True):
     """Close a connection after writing what was sent; further bytes from it are ignored."""
 
     link: Link
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class AskStore(Event):
+class AskStore(Event, frozen=True):
     """Call `TestAndSet.advance(expected, owner)`, and `store_answered` once with the outcome."""
 
     expected: Generation
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationWon(Event):
+class GenerationWon(Event, frozen=True):
     """This primary now owns `generation` and runs alone, or waits for a backup (at boot)."""
 
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
-class PeerJoined(Event):
+class PeerJoined(Event, frozen=True):
     """Primary and backup are a pair from here on."""
 
     link: Link
@@ -98,8 +94,7 @@ class PeerJoined(Event):
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
-class PeerLost(Event):
+class PeerLost(Event, frozen=True):
     """The pair has broken up; for the timeline and the report. What follows is asked for apart."""
 
     cause: LossCause
@@ -108,8 +103,7 @@ class PeerLost(Event):
     """Where our own machine stood."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateWanted(Event):
+class StateWanted(Event, frozen=True):
     """To a primary: a backup without a machine is there. Begin to give its state to `send_state`.
 
     What comes of it is told by `PeerJoined` or by `ProtectionFailed`.
@@ -119,23 +113,20 @@ class StateWanted(Event):
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectionFailed(Event):
+class ProtectionFailed(Event, frozen=True):
     """To a primary: forget the transfer begun; the backup is lost before it was one."""
 
     cause: LossCause
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class FeedState(Event):
+class FeedState(Event, frozen=True):
     """To a backup: make a machine of the pieces."""
 
     piece: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StateGiven(Event):
+class StateGiven(Event, frozen=True):
     """To a backup: the last piece has come, the machine stands at (count, position).
 
     Say `state_complete`, or `diverged` if it cannot be made; the log that
@@ -148,16 +139,14 @@ class StateGiven(Event):
     """What each output stream had by then."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedLog(Event):
+class FeedLog(Event, frozen=True):
     """Give log bytes to the backup's machine: whole entries, all covered by a mark."""
 
     position: LogPosition
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class GoLive(Event):
+class GoLive(Event, frozen=True):
     """Switch the backup's machine from log to world, then go on with `BackupProtocol.promote`.
 
     The machine stands at `count` with its log used up to `position`: re-arm
@@ -172,8 +161,7 @@ class GoLive(Event):
     """Input each stream has consumed; endpoints are asked for what follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputReleased(Event):
+class OutputReleased(Event, frozen=True):
     """These bytes may be seen outside; sending them to endpoints is asked for apart.
 
     For the audit: what was released, when it was made, and what allowed it.
@@ -189,8 +177,7 @@ class OutputReleased(Event):
     """The mark that the backup has acknowledged, or None of a primary that runs alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputArrived(Event):
+class InputArrived(Event, frozen=True):
     """Bytes for the guest, in order and without repetition."""
 
     channel: Channel
@@ -198,32 +185,28 @@ class InputArrived(Event):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleAttached(Event):
+class ConsoleAttached(Event, frozen=True):
     """A console endpoint has greeted on `link`."""
 
     link: Link
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExitDue(Event):
+class ExitDue(Event, frozen=True):
     """To a primary whose settings hold the exit: the guest's end may be told outside.
 
     Do first what must be done by then, and say `exit_ready`.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Halt(Event):
+class Halt(Event, frozen=True):
     """Stop the machine for good, close everything; last event."""
 
     cause: HaltCause
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended(Event):
+class Ended(Event, frozen=True):
     """All is done: everybody who must know has been told; last event."""
 
     reason: Reason
@@ -243,8 +226,7 @@ class ContradictionKind(StrEnum):
     EXIT_DIFFERS = "exit differs"
 
 
-@dataclass(frozen=True, slots=True)
-class OutputAccepted(Event):
+class OutputAccepted(Event, frozen=True):
     """New output, exactly once and in order."""
 
     channel: Channel
@@ -253,8 +235,7 @@ class OutputAccepted(Event):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Attached(Event):
+class Attached(Event, frozen=True):
     """The endpoint follows the primary on `link` from here on."""
 
     link: Link
@@ -262,8 +243,7 @@ class Attached(Event):
     generation: Generation
 
 
-@dataclass(frozen=True, slots=True)
-class GuestExited(Event):
+class GuestExited(Event, frozen=True):
     """The guest has ended and all of its output was accepted before."""
 
     status: int
@@ -271,15 +251,13 @@ class GuestExited(Event):
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Dismissed(Event):
+class Dismissed(Event, frozen=True):
     """Another console has taken over; connecting again would take it back."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contradiction(Event):
+class Contradiction(Event, frozen=True):
     """The replicas contradicted each other; fault tolerance has failed."""
 
     kind: ContradictionKind

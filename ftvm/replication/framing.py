@@ -13,7 +13,6 @@ that begins in the middle can be read, and a foreign peer is told apart by its
 first bytes.
 """
 
-import dataclasses
 from enum import Enum
 from typing import get_type_hints
 
@@ -39,10 +38,7 @@ FRAME_BYTES_MAX = DATA_BYTES_MAX + 1024
 
 def _fields_of(message: type[Message]) -> tuple[tuple[str, FieldKind], ...]:
     hints = get_type_hints(message, include_extras=True)
-    return tuple(
-        (field.name, hints[field.name].__metadata__[0])
-        for field in dataclasses.fields(message)  # type: ignore[arg-type]  # all are dataclasses
-    )
+    return tuple((name, hints[name].__metadata__[0]) for name in message.__struct_fields__)
 
 
 FIELDS = {

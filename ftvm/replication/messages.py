@@ -7,9 +7,10 @@ The annotation of a field names its wire form (wire.py); framing.py puts
 messages into frames.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, NewType, TypeAlias
+
+import msgspec
 
 from ftvm.replication.wire import Blob, Choice, Fixed, Flag, Offsets, Text, Unsigned
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
@@ -78,7 +79,7 @@ RoleField: TypeAlias = Annotated[Role, Choice(Role)]
 ReasonField: TypeAlias = Annotated[Reason, Choice(Reason)]
 
 
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """What one frame carries."""
 
     CODE: ClassVar[int]
@@ -88,8 +89,7 @@ class Message:
 # --- logging channel ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Hello(Message):
+class Hello(Message, frozen=True):
     """First message of either side; the backup speaks first.
 
     To a backup that stands where the primary stands, the primary's answer is
@@ -125,8 +125,7 @@ class Hello(Message):
     a primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entries(Message):
+class Entries(Message, frozen=True):
     """Primary to backup: the next bytes of the log, opaque here."""
 
     CODE: ClassVar[int] = 2
@@ -137,8 +136,7 @@ class Entries(Message):
     """Whole and part entries alike; only a mark says that a place is a boundary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark(Message):
+class Mark(Message, frozen=True):
     """Primary to backup: whatever had an effect up to `count` is in the log before `position`.
 
     Both fields only ever grow, and both matter: an event applied at a count
@@ -157,8 +155,7 @@ class Mark(Message):
         return self.count >= count and self.position >= position
 
 
-@dataclass(frozen=True, slots=True)
-class Ack(Message):
+class Ack(Message, frozen=True):
     """Backup to primary: I hold this mark and all log before it, in memory."""
 
     CODE: ClassVar[int] = 4
@@ -171,8 +168,7 @@ class Ack(Message):
     """How far the backup's machine has run; bounds the lag. At most `count`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Released(Message):
+class Released(Message, frozen=True):
     """Primary to backup: how much of an output stream has safely arrived outside.
 
     The backup keeps the outputs its own machine makes from here on, to send
@@ -189,8 +185,7 @@ class Released(Message):
     """Whether an endpoint counts on the rest: if so it is kept, never dropped for space."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True):
     """Either direction, at a fixed interval, whatever else is sent: I am alive."""
 
     CODE: ClassVar[int] = 6
@@ -202,8 +197,7 @@ class Heartbeat(Message):
     settings beat often enough for each other. ANY_SILENCE asks for nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye(Message):
+class Goodbye(Message, frozen=True):
     """Any direction on any channel, last message: I leave on purpose.
 
     From the primary: the backup must not go live, unless with SWITCH_OVER,
@@ -221,8 +215,7 @@ class Goodbye(Message):
     """One line for people; may be empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Diverged(Message):
+class Diverged(Message, frozen=True):
     """Backup to primary: my machine is not equal to yours; I shall not go live."""
 
     CODE: ClassVar[int] = 8
@@ -233,8 +226,7 @@ class Diverged(Message):
     """What differs."""
 
 
-@dataclass(frozen=True, slots=True)
-class State(Message):
+class State(Message, frozen=True):
     """Primary to backup: the next piece of the machine's state, opaque here."""
 
     CODE: ClassVar[int] = 9
@@ -243,8 +235,7 @@ class State(Message):
     """Pieces arrive in the order they were made in; the last one makes the machine whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken(Message):
+class Taken(Message, frozen=True):
     """Backup to primary: so many pieces are in my machine; send more."""
 
     CODE: ClassVar[int] = 10
@@ -253,8 +244,7 @@ class Taken(Message):
     """All since the greeting; only grows, at most what was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept(Message):
+class Kept(Message, frozen=True):
     """Primary to backup: output of the past that no endpoint has confirmed.
 
     The backup's machine will not make it again; should the backup go live, it
@@ -271,8 +261,7 @@ class Kept(Message):
     """The bytes; never empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handover(Message):
+class Handover(Message, frozen=True):
     """Primary to backup: that was all; the machine stands here, and from here on there is log."""
 
     CODE: ClassVar[int] = 12
@@ -287,8 +276,7 @@ class Handover(Message):
     """Input that each stream's machine has taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Complete(Message):
+class Complete(Message, frozen=True):
     """Backup to primary: I have made a machine of what you sent, and this is its digest."""
 
     CODE: ClassVar[int] = 13
@@ -299,8 +287,7 @@ class Complete(Message):
     """Must be that of the primary's machine at this count, or the two are no pair."""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit(Message):
+class Commit(Message, frozen=True):
     """Primary to backup: we are a pair; from here on you may go live."""
 
     CODE: ClassVar[int] = 14
@@ -312,8 +299,7 @@ class Commit(Message):
 # --- console channel ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ConsoleHello(Message):
+class ConsoleHello(Message, frozen=True):
     """First message of either side, and from a node again when its role or generation changes."""
 
     CODE: ClassVar[int] = 16
@@ -333,8 +319,7 @@ class ConsoleHello(Message):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Output(Message):
+class Output(Message, frozen=True):
     """Node to endpoint: released output."""
 
     CODE: ClassVar[int] = 17
@@ -349,8 +334,7 @@ class Output(Message):
     """The bytes; never empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Message):
+class Received(Message, frozen=True):
     """Endpoint to node: I have this output; nobody needs to send it again."""
 
     CODE: ClassVar[int] = 18
@@ -361,8 +345,7 @@ class Received(Message):
     """Everything before it has arrived; at most what was sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input(Message):
+class Input(Message, frozen=True):
     """Endpoint to node: bytes for the guest."""
 
     CODE: ClassVar[int] = 19
@@ -375,8 +358,7 @@ class Input(Message):
     """The bytes; never empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Consumed(Message):
+class Consumed(Message, frozen=True):
     """Node to endpoint: the guest has taken this input and no single failure can undo it."""
 
     CODE: ClassVar[int] = 20
@@ -387,8 +369,7 @@ class Consumed(Message):
     """The endpoint may forget everything before it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Exited(Message):
+class Exited(Message, frozen=True):
     """Node to endpoint, and primary to backup: the guest has ended; all its output, and all log,
     has been sent before this."""
 
@@ -404,8 +385,7 @@ class Exited(Message):
     """Final digest of the machine; the same from every replica. Empty if none was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fenced(Message):
+class Fenced(Message, frozen=True):
     """Endpoint to node: a newer generation exists; you are not primary any more."""
 
     CODE: ClassVar[int] = 22
@@ -417,15 +397,13 @@ class Fenced(Message):
 # --- status channel ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class StatusWanted(Message):
+class StatusWanted(Message, frozen=True):
     """Anybody of the pair to a host, as often as he likes: how are you?"""
 
     CODE: ClassVar[int] = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Status(Message):
+class Status(Message, frozen=True):
     """The answer of a host of whatever role."""
 
     CODE: ClassVar[int] = 33

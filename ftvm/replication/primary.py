@@ -16,7 +16,8 @@ itself delayed does not take that for the peer's silence.
 """
 
 from collections import deque
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.arbitration import Arbiter, Lost, Outcome, Won

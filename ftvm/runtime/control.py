@@ -1,7 +1,7 @@
 """What a supervisor and its nodes say to each other, as lines of JSON.
 
-The supervisor writes a `Launch` to a node's standard input, a `Measure` now and
-then, perhaps a `Stop` later; the end of that stream tells the node that it is alone, and it
+The supervisor writes to a node's standard input, a `Measure` now and then, perhaps a
+`Stop` later; the end of that stream tells the node that it is alone, and it
 ends. The node writes `Told` lines to its standard output. Times are host
 monotonic ns, which all processes of a host share.
 """
@@ -60,16 +60,6 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     journal: str = ""
     metrics: bool = False
     disks: tuple[DiskFile, ...] = ()
-
-
-class Launch(msgspec.Struct, frozen=True, tag="launch"):
-    """A node for a process of its own, which inherits the listening socket."""
-
-    node: NodeConfig
-    listen_descriptor: int
-    key: str
-    """The run's secret in hexadecimal: here because other users can see argv, and children
-    of a process its environment."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -242,11 +232,10 @@ Told = (
     | Over
 )
 Command = Stop | Measure | FlipBit | Cut | Mend
-ToNode = Launch | Command
 T = TypeVar("T")
 
 
-def encode_line(message: Told | ToNode) -> bytes:
+def encode_line(message: Told | Command) -> bytes:
     """Return a message as a line."""
     return msgspec.json.encode(message) + b"\n"
 

@@ -60,8 +60,7 @@ class Step:
     """Whether a run without a backup never comes there."""
 
 
-@dataclass(frozen=True)
-class DiskStep(Event):
+class DiskStep(Event, frozen=True):
     """A step of committing a disk, of which the protocol knows nothing."""
 
     name: str

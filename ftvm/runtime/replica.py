@@ -4,12 +4,13 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
+from functools import partial
 
 from ftvm.errors import HostError, ProtocolError
 from ftvm.runtime import control
+from ftvm.runtime.forked import ForkedProcess
+from ftvm.runtime.node_process import Launch, be_replica
 
 _LINE_BYTES_MAX = 1 << 16
 
@@ -46,32 +47,24 @@ class Replica:
         """How it ended, once it has: "killed by SIGKILL"."""
         self.port = 0
         """Where it listens, on loopback."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedProcess | None = None
         self._heard = b""
 
     def start(self, config: control.NodeConfig, key: bytes, listener: socket.socket) -> None:
-        """Start the process; it inherits the listening socket, which is closed here."""
+        """Start the process; it has the listening socket from here on."""
         self.port = listener.getsockname()[1]
-        launch = control.Launch(config, listener.fileno(), key.hex())
+        launch = Launch(config, listener.fileno(), key)
+        passed = [listener.fileno(), *(disk.descriptor for disk in config.disks)]
         try:
-            self._process = subprocess.Popen(
-                # -P: whatever lies in the working directory is not ours to import.
-                [sys.executable, "-P", "-m", "ftvm.runtime.node_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[listener.fileno(), *(disk.descriptor for disk in config.disks)],
-                # The terminal's signals are the supervisor's to judge, from the first moment.
-                process_group=0,
-            )
+            self._process = ForkedProcess(f"ftvm {self.name}", partial(be_replica, launch), passed)
         except OSError as error:
             raise HostError(f"cannot start a replica: {error.strerror}") from None
         finally:
             listener.close()
         os.set_blocking(self.stdout, False)
-        self._write(control.encode_line(launch))
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> ForkedProcess:
         """The process; it has been started."""
         assert self._process is not None
         return self._process
@@ -84,8 +77,7 @@ class Replica:
     @property
     def stdout(self) -> int:
         """The descriptor that it tells on."""
-        assert self.process.stdout is not None
-        return self.process.stdout.fileno()
+        return self.process.stdout
 
     @property
     def alive(self) -> bool:
@@ -121,12 +113,12 @@ class Replica:
     def pause(self) -> None:
         """Stop it where it stands, as `kill -STOP` does."""
         self.paused = True
-        self.process.send_signal(signal.SIGSTOP)
+        self.process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it go on."""
         self.paused = False
-        self.process.send_signal(signal.SIGCONT)
+        self.process.send(signal.SIGCONT)
 
     def flip(self, address: int, bit: int) -> None:
         """Turn a bit of its guest's memory over."""
@@ -151,15 +143,11 @@ class Replica:
     def kill(self) -> None:
         """Kill it as `kill -9` does; nothing of it runs any more on return."""
         self.killed_ns = time.monotonic_ns()
-        self.process.kill()
+        self.process.send(signal.SIGKILL)
 
     def reap(self) -> str:
         """Wait for its end and return how it came: "killed by SIGKILL", "exit status 1"."""
         status = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
         if status < 0:
             self.ending = f"killed by {signal.Signals(-status).name}"
         else:
@@ -173,6 +161,5 @@ class Replica:
         return next((crash for crash in self.crashes if crash.startswith(f"{self.role}@")), "")
 
     def _write(self, line: bytes) -> None:
-        assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its end shows on its output
-            os.write(self.process.stdin.fileno(), line)
+            os.write(self.process.stdin, line)

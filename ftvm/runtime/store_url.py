@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ftvm.errors import UsageError
 from ftvm.runtime.addresses import is_host
-from ftvm.runtime.etcd_store import PREFIX, EtcdStore
 from ftvm.runtime.stores import FileStore
+
+if TYPE_CHECKING:
+    from ftvm.runtime.etcd_store import EtcdStore
 
 _FORMS = "give a directory, file:///DIRECTORY or etcd://HOST:PORT[/PREFIX]"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
@@ -21,7 +24,7 @@ class StoreUrl:
     """A store that can be opened for any run."""
 
     text: str
-    open: Callable[[bytes], FileStore | EtcdStore]
+    open: "Callable[[bytes], FileStore | EtcdStore]"
     """Return the store for the run with this id (16 bytes); touches neither disk nor network."""
     directory: Path | None = None
     """Where it is, of a store that is a directory."""
@@ -51,6 +54,8 @@ def parse_store_url(text: str) -> StoreUrl:
         if parts.netloc not in ("", "localhost") or not path.name or "\0" in str(path):
             raise UsageError(f"store {text}: {_FORMS}")
         return StoreUrl(text, lambda run: FileStore(path, run), path)
+    from ftvm.runtime.etcd_store import PREFIX, EtcdStore  # slow to load: it speaks HTTP
+
     prefix = parts.path.strip("/") or PREFIX
     if parts.scheme != "etcd" or not is_host(host) or not port or not _PREFIX.fullmatch(prefix):
         raise UsageError(f"store {text}: {_FORMS}")

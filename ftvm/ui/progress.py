@@ -2,16 +2,10 @@
 
 import os
 import time
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:  # rich is slow to load, and mostly not wanted
+    from rich.progress import Progress, TaskID
 
 _PATIENCE_S = 1.0
 
@@ -26,7 +20,7 @@ class ProgressBar:
         self._what = what
         self._total = total
         self._shown: Progress | None = None
-        self._task = TaskID(0)
+        self._task: TaskID
         self._wanted = not quiet and os.isatty(2)
         self._show_at = time.monotonic() + _PATIENCE_S
 
@@ -44,13 +38,26 @@ class ProgressBar:
         if self._shown is None:
             if time.monotonic() < self._show_at:
                 return
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-            )
-            self._shown = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._shown = _bar()
             self._task = self._shown.add_task(self._what, total=self._total)
             self._shown.start()
         self._shown.update(self._task, completed=number)
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True)

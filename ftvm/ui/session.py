@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +20,6 @@ from ftvm.machine.channels import Stream
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import End
 from ftvm.runtime.report import RunReport
-from ftvm.runtime.run_metrics import RunMetrics
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink, drop
 from ftvm.runtime.sockets import listen
@@ -35,6 +35,9 @@ from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds
+
+if TYPE_CHECKING:
+    from ftvm.runtime.run_metrics import RunMetrics
 
 _HELP_LEAVE = "Ctrl-A x leaves: the guest is stopped, primary and backup end"
 _TICK_NS = Nanoseconds(250_000_000)
@@ -111,6 +114,8 @@ class Session:
         """Run the guest; return the exit status if it is not for the guest to say."""
         try:
             if self._spec.metrics is not None:
+                from ftvm.runtime.run_metrics import RunMetrics  # for those who ask for it
+
                 listener = listen(self._spec.metrics.host, self._spec.metrics.port)
                 self._metrics = RunMetrics(supervisor, listener)
             supervisor.start()

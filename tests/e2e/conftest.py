@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forked_replica import ForkedProcess
 from ftvm_command import FtvmCommand
 from hosts import Cluster
-
-from ftvm.runtime import replica
 
 
 @pytest.fixture
@@ -26,9 +23,3 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path, f"file://{tmp_path}/store")
     yield cluster
     cluster.close()
-
-
-@pytest.fixture
-def forked_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let supervisors fork their replicas, for tests that need hundreds of them."""
-    monkeypatch.setattr(replica.subprocess, "Popen", ForkedProcess)

@@ -106,7 +106,6 @@ def test_every_named_step_is_killed_at() -> None:
     assert sorted(steps) == sorted([*BY_ITSELF, *NEW_PAIR, *APART])
 
 
-@pytest.mark.usefixtures("forked_replicas")
 @pytest.mark.parametrize("point", BY_ITSELF)
 def test_a_death_at_a_step_of_a_session(session: Callable[..., Session], point: str) -> None:
     report = conduct(session(point))
@@ -124,7 +123,6 @@ def test_a_step_is_counted(session: Callable[..., Session], point: str) -> None:
     assert (report.end, killed(report)) == ("exit", ["primary"])
 
 
-@pytest.mark.usefixtures("forked_replicas")
 @pytest.mark.parametrize("point", NEW_PAIR)
 def test_a_death_at_a_step_of_protecting_again(session: Callable[..., Session], point: str) -> None:
     run = session("backup@output:16", point)
@@ -135,7 +133,6 @@ def test_a_death_at_a_step_of_protecting_again(session: Callable[..., Session], 
         assert report.failovers == []
 
 
-@pytest.mark.usefixtures("forked_replicas")
 @pytest.mark.parametrize("point", APART)
 def test_a_death_of_one_who_lost_sight_of_the_other(
     session: Callable[..., Session], point: str

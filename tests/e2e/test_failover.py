@@ -45,7 +45,6 @@ def test_nobody_dies(session: Callable[..., Session]) -> None:
     assert report.log.digests > 0
 
 
-@pytest.mark.usefixtures("forked_replicas")
 @pytest.mark.parametrize("role", ["primary", "backup"])
 def test_a_death_at_every_log_entry(session: Callable[..., Session], role: str) -> None:
     entries = judge_counter(session("counter")).log.entries
@@ -63,7 +62,6 @@ def test_a_death_at_every_log_entry(session: Callable[..., Session], role: str) 
     assert died > 2 * len(SESSION)  # some runs need fewer timer ticks than the first
 
 
-@pytest.mark.usefixtures("forked_replicas")
 def test_a_death_at_every_output(session: Callable[..., Session]) -> None:
     for output in range(1, len(SESSION_OUTPUT) + 1):
         report = judge_counter(session("counter", f"primary@output:{output}"))
