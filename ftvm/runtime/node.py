@@ -80,8 +80,8 @@ class Node:
         self._transport = transport
         self._store_asker = store_asker
         self._store_url = parse_store_url(config.store_url)
-        self._tell = tell
-        self._observers = Observers(config, journal)
+        self._tell_outside = tell
+        self._observers = Observers(config, journal, transport.flush)
         self._crash = self._observers.arm("primary" if config.role == "primary" else "backup")
         self._disks = NodeDisks(config.disks, self._observers.commits)
         machine = MachineConfig(config.memory_bytes, config.epoch_s, self._disks.configs)
@@ -155,10 +155,12 @@ class Node:
             self._protocol.tick(now_ns())
             self._act()
             if self._over is None and self._guest_due():
+                self._transport.flush()  # the guest may take its time
                 self._run_guest()
                 self._act()
             if self._over is None and self._can_pump():
                 self._pump()
+        self._transport.flush()
         if isinstance(self._protocol, PrimaryProtocol) and self.parting is Reason.USER_ACTION:
             self._commit_at_once()
         self._observers.recorder.finish(self._over.cause)
@@ -258,7 +260,7 @@ class Node:
             protector.sent()
 
     def _joined(self, generation: int) -> None:
-        self._act()  # the other half knows before anybody else hears of it
+        self._act()
         if self._protector is not None:
             self._tell(self._protector.report(generation))
             self._protector = None
@@ -395,6 +397,10 @@ class Node:
         self._tell(live)
 
     # --- whoever started it ---
+
+    def _tell(self, told: control.Told) -> None:
+        self._transport.flush()  # the other half knows before anybody else hears of it
+        self._tell_outside(told)
 
     @property
     def guest(self) -> Guest | None:

@@ -1,5 +1,7 @@
 """Who looks on while a node acts: its crash point; its journal and a meter if asked for."""
 
+from collections.abc import Callable
+
 from ftvm.audit.witness import ReplicaWitness
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
@@ -17,7 +19,10 @@ from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 class Observers:
     """Of one node. What is written is there before the node acts, and before it dies."""
 
-    def __init__(self, config: NodeConfig, journal: JournalFile | None) -> None:
+    def __init__(
+        self, config: NodeConfig, journal: JournalFile | None, flush: Callable[[], None]
+    ) -> None:
+        self._flush = flush
         self._crashes = [parse_crash_point(text) for text in config.crashes]
         self._step: StepCrash | None = None
         self._acting: StepCrash | None = None
@@ -31,8 +36,12 @@ class Observers:
         """Be ready for the first crash point of a role, and return it."""
         crash = next((crash for crash in self._crashes if crash.role == role), None)
         step = None if crash is None else crash.step
-        self._step = StepCrash(step, crash.value, die) if crash and step else None
+        self._step = StepCrash(step, crash.value, self._die) if crash and step else None
         return crash
+
+    def _die(self) -> None:
+        self._flush()  # what was done before this step is done
+        die()
 
     def before(self, event: Event, protocol: PrimaryProtocol | BackupProtocol) -> None:
         """Note that the node is about to act on an event of its protocol."""

@@ -2,6 +2,8 @@
 
 Everything happens in `poll`, on the caller's thread. `descriptor` is readable
 whenever `poll` has something to do, so that a running guest can be woken by it.
+What is sent between two polls goes out at once in the second, or by `flush` before:
+messages that belong together wake the other side once.
 With a `Security` every connection is protected, and who connects shows only
 once it has proven itself. Those who have not yet are few and have little time:
 a stranger costs a socket, a little memory, and one `Refused`.
@@ -13,12 +15,13 @@ import selectors
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ftvm.errors import HostError, ProtocolError, StrangerError
 from ftvm.replication.events import Link
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
+from ftvm.runtime.connection import Connection
 from ftvm.runtime.door import Door
 from ftvm.runtime.resolver import Resolver
 from ftvm.runtime.security import Security
@@ -40,6 +43,8 @@ _UNREACHED = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.E
 """Nobody was there."""
 _PARTING_NS = 1_000_000_000
 _RECEIVE_BYTES = 1 << 18
+_GATHERED_BYTES_MAX = 1 << 16
+"""More than that goes out as it comes: there is nothing to be gained."""
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
 
 
@@ -80,40 +85,13 @@ class Refused:
 Happening = Accepted | Received | Closed | Refused
 
 
-@dataclass
-class _Connection:
-    socket: socket.socket
-    what: str
-    """For the log: "connection from 10.0.0.7:4711"."""
-    listener: str | None
-    """Where it came in and is still to be `Accepted`, if so."""
-    session: TlsSession | None = None
-    unsent: bytearray = field(default_factory=bytearray)
-    deaf: str = ""
-    """Why nothing can be sent any more; what the other side sent last is still to be read."""
-    closing: bool = False
-    errand: Errand | None = None
-    """If we made it: what for, until the other side has said something."""
-    is_ours: bool = False
-    """Whether we made it."""
-    is_cut: bool = False
-
-    @property
-    def unproven(self) -> bool:
-        return self.session is not None and not self.session.established
-
-    @property
-    def waiting_bytes(self) -> int:
-        return len(self.unsent) + (self.session.waiting_bytes if self.session else 0)
-
-
 class Transport:
     """The connections of one process; without `security` they are plain, and anybody's."""
 
     def __init__(self, security: Security | None) -> None:
         self._security = security
         self._selector = selectors.EpollSelector()
-        self._connections: dict[Link, _Connection] = {}
+        self._connections: dict[Link, Connection] = {}
         self._errands: dict[Link, tuple[Errand, int]] = {}
         """Connections for which a name is looked up, and host time in ns until which that may
         take."""
@@ -124,6 +102,8 @@ class Transport:
         """Host time in ns until which each may take; the oldest first."""
         self._lingering: dict[Link, int] = {}
         """The same for those that are done here, and wait for the other side."""
+        self._gathering: dict[Link, Connection] = {}
+        """Connections with something gathered."""
         self._happened: list[Happening] = []
         self._next = 1
 
@@ -164,7 +144,7 @@ class Transport:
         return link
 
     def send(self, link: Link, data: bytes) -> None:
-        """Send, now or when there is room; dropped if the connection is gone."""
+        """Send, with the next flush or when there is room; dropped if the connection is gone."""
         if link in self._errands:
             self._errands[link][0].unsent += data
             return
@@ -173,9 +153,19 @@ class Transport:
             return
         if connection.errand is not None:
             connection.errand.unsent += data
-        self._send(link, connection, data)
+        connection.gathered.append(data)
+        self._gathering[link] = connection
+        if len(data) >= _GATHERED_BYTES_MAX:
+            self.flush()
 
-    def _send(self, link: Link, connection: _Connection, data: bytes) -> None:
+    def flush(self) -> None:
+        """Let what was sent so far go out now."""
+        gathering, self._gathering = self._gathering, {}
+        for link, connection in gathering.items():
+            if self._connections.get(link) is connection:
+                self._send(link, connection, connection.take_gathered())
+
+    def _send(self, link: Link, connection: Connection, data: bytes) -> None:
         if connection.session is not None:
             connection.session.send(data)
             data = connection.session.outgoing()
@@ -193,6 +183,7 @@ class Transport:
     def close(self, link: Link) -> None:
         """Close after what was sent has gone out and arrived; no `Closed` follows."""
         self._errands.pop(link, None)
+        self.flush()
         connection = self._connections.get(link)
         if connection is None or connection.closing:
             return
@@ -202,6 +193,7 @@ class Transport:
 
     def cut(self) -> None:
         """Let nothing go out or come in by the connections that we made, as if a cable were cut."""
+        self.flush()
         for connection in self._connections.values():
             if connection.is_ours and not connection.is_cut:
                 connection.is_cut = True
@@ -226,6 +218,7 @@ class Transport:
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
+        self.flush()
         for key, mask in self._selector.select(self._patience_s(timeout)):
             key.data(mask)
         if self._door.open_if_due(time.monotonic_ns()):
@@ -289,7 +282,7 @@ class Transport:
         self._send(link, connection, bytes(errand.unsent))
 
     def _goes_elsewhere(
-        self, link: Link, connection: _Connection, error: OSError | None = None
+        self, link: Link, connection: Connection, error: OSError | None = None
     ) -> bool:
         """Try the next place of an errand if nobody was at one, and if there is any."""
         errand = connection.errand
@@ -323,7 +316,7 @@ class Transport:
 
     def _add(self, link: Link, stream: socket.socket, what: str, listener: str | None) -> None:
         prepare(stream)
-        connection = _Connection(stream, what, listener, is_ours=listener is None)
+        connection = Connection(stream, what, listener, is_ours=listener is None)
         self._connections[link] = connection
         if listener is None:
             self._watch(link, connection)
@@ -334,11 +327,11 @@ class Transport:
             connection.session = TlsSession(self._security, listening=listener is not None)
             self._write(link, connection, connection.session.outgoing())
 
-    def _watch(self, link: Link, connection: _Connection) -> None:
+    def _watch(self, link: Link, connection: Connection) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
         self._selector.register(connection.socket, events, lambda mask: self._ready(link, mask))
 
-    def _proven(self, link: Link, connection: _Connection) -> None:
+    def _proven(self, link: Link, connection: Connection) -> None:
         self._unproven.pop(link, None)
         if connection.listener is not None:
             self._happened.append(Accepted(link, connection.listener))
@@ -353,11 +346,11 @@ class Transport:
         if connection is None:
             return
         if mask & selectors.EVENT_WRITE:
-            self._flush(link, connection)
+            self._resume(link, connection)
         if mask & selectors.EVENT_READ and self._connections.get(link) is connection:
             self._receive(link, connection)
 
-    def _receive(self, link: Link, connection: _Connection) -> None:
+    def _receive(self, link: Link, connection: Connection) -> None:
         unproven = connection.unproven
         try:
             data = connection.socket.recv(_UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES)
@@ -380,7 +373,7 @@ class Transport:
             self._decrypt(link, connection, connection.session, data)
 
     def _decrypt(
-        self, link: Link, connection: _Connection, session: TlsSession, data: bytes
+        self, link: Link, connection: Connection, session: TlsSession, data: bytes
     ) -> None:
         unproven = connection.unproven
         try:
@@ -401,13 +394,13 @@ class Transport:
         elif connection.closing and not connection.waiting_bytes:
             self._finish(link, connection)
 
-    def _received(self, link: Link, connection: _Connection, data: bytes) -> None:
+    def _received(self, link: Link, connection: Connection, data: bytes) -> None:
         if data:
             connection.errand = None
         if data and not connection.closing:
             self._happened.append(Received(link, data))
 
-    def _write(self, link: Link, connection: _Connection, data: bytes) -> None:
+    def _write(self, link: Link, connection: Connection, data: bytes) -> None:
         if data and not (connection.unsent or connection.deaf or connection.is_cut):
             try:
                 data = data[connection.socket.send(data) :]
@@ -424,7 +417,7 @@ class Transport:
             else:  # there is room for a handshake in the emptiest of buffers
                 self._refuse(link, connection, "it does not take our part of the handshake")
 
-    def _flush(self, link: Link, connection: _Connection) -> None:
+    def _resume(self, link: Link, connection: Connection) -> None:
         try:
             del connection.unsent[: connection.socket.send(connection.unsent)]
         except BlockingIOError:
@@ -440,13 +433,13 @@ class Transport:
         if connection.closing and not connection.waiting_bytes:
             self._finish(link, connection)
 
-    def _deafen(self, link: Link, connection: _Connection, error: OSError) -> None:
+    def _deafen(self, link: Link, connection: Connection, error: OSError) -> None:
         connection.deaf = str(error.strerror)
         connection.unsent.clear()
         if connection.closing:
             self._drop(link, connection)
 
-    def _watch_writable(self, connection: _Connection) -> None:
+    def _watch_writable(self, connection: Connection) -> None:
         if connection.is_cut:
             return
         key = self._selector.get_key(connection.socket)
@@ -456,7 +449,7 @@ class Transport:
 
     # --- connections go ---
 
-    def _finish(self, link: Link, connection: _Connection) -> None:
+    def _finish(self, link: Link, connection: Connection) -> None:
         """Say that nothing more comes, and hear the other side out until it closes.
 
         To close with something unread resets the connection, and what was sent
@@ -472,19 +465,19 @@ class Transport:
             self._lingering[link] = time.monotonic_ns() + LINGER_NS
 
     def _refuse(
-        self, link: Link, connection: _Connection, why: str, is_stranger: bool = False
+        self, link: Link, connection: Connection, why: str, is_stranger: bool = False
     ) -> None:
         self._happened.append(Refused(f"{connection.what} refused: {why}"))
         self._lost(link, connection, why, is_stranger)
 
     def _lost(
-        self, link: Link, connection: _Connection, why: str = "", is_stranger: bool = False
+        self, link: Link, connection: Connection, why: str = "", is_stranger: bool = False
     ) -> None:
         self._drop(link, connection)
         if not connection.closing and connection.listener is None:
             self._happened.append(Closed(link, why or connection.deaf, is_stranger))
 
-    def _drop(self, link: Link, connection: _Connection) -> None:
+    def _drop(self, link: Link, connection: Connection) -> None:
         del self._connections[link]
         self._unproven.pop(link, None)
         self._lingering.pop(link, None)

@@ -92,6 +92,22 @@ def test_what_is_sent_arrives_both_ways(meeting: tuple[Meeting, Security | None]
     assert side.of(Refused) == there.listener.of(Refused) == []
 
 
+def test_what_is_sent_between_two_polls_comes_in_one_piece(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    side.transport.send(link, b"so that it is proven")
+    there.until(lambda: there.listener.received == b"so that it is proven")
+    there.listener.happened.clear()
+    for piece in (b"entries, ", b"mark, ", b"heartbeat"):
+        side.transport.send(link, piece)
+    there.until(lambda: bool(there.listener.happened))
+    assert [happening.data for happening in there.listener.of(Received)] == [
+        b"entries, mark, heartbeat"
+    ]
+
+
 def test_close_comes_after_what_was_sent(meeting: tuple[Meeting, Security | None]) -> None:
     there, secured = meeting
     side, link = there.join(secured)
@@ -144,11 +160,14 @@ def test_what_was_sent_before_a_death_is_read(
     there.until(lambda: bool(there.listener.of(Accepted)))
     (dying,) = there.listener.transport._connections.values()
     side.transport.send(link, bytes(1000))
+    side.transport.flush()
     there.listener.transport.send(there.listener.happened[0].link, b"last entries")
+    there.listener.transport.flush()
     select.select([dying.socket], [], [])
     dying.socket.close()
     for _ in range(3):
         side.transport.send(link, b"an acknowledgement")
+        side.transport.flush()
     while not side.of(Closed):
         side.happened += side.transport.poll(SOON)
     assert side.received == b"last entries"
