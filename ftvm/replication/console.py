@@ -96,6 +96,14 @@ class ConsoleService:
         return self._exit is not None and (self.exit_confirmed or not wanted)
 
     @property
+    def output_full(self) -> bool:
+        """Whether the guest must wait until the endpoint has taken some output."""
+        for stream in self.outputs.values():  # noqa: SIM110  # asked at every turn, and any() shows
+            if stream.full:
+                return True
+        return False
+
+    @property
     def attached(self) -> bool:
         """Whether an endpoint is there."""
         return self._attached is not None

@@ -46,6 +46,9 @@ from ftvm.replication.settings import Settings
 from ftvm.replication.states import ENDPOINT_LINK, Automaton, LinkState, LinkTrigger
 from ftvm.units import Generation, Nanoseconds, StreamOffset
 
+CONFIRM_BYTES = 32 * 1024
+"""So much output is confirmed at once; less, with the next input or heartbeat."""
+
 
 @dataclass
 class _Node:
@@ -134,6 +137,9 @@ class ConsoleEndpoint:
         self._attached: Link | None = None
         self._primary = ""
         self._exited: Exited | None = None
+        self._owed: dict[Channel, StreamOffset] = {}
+        """Output to be confirmed, to the primary that sent it."""
+        self._owed_bytes = 0
         self._outputs = {channel: _OutputView(tail_bytes_max) for channel in channels}
         self._inputs = {channel: _InputQueue() for channel in channels}
         if run != RUN_UNKNOWN:
@@ -198,6 +204,7 @@ class ConsoleEndpoint:
         self._links.pop(link, None)
         if self._attached == link:
             self._attached = None
+            self._owed.clear()
 
     def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from a node; those of a connection that is gone are ignored."""
@@ -222,6 +229,8 @@ class ConsoleEndpoint:
             if node.pulse.silent(now):
                 self._drop(link, "heartbeats missed")
             elif node.pulse.beat_due(now):
+                if link == self._attached:
+                    self._confirm()
                 self._events.append(Send(link, node.pulse.beat()))
 
     def write(self, data: bytes, channel: Channel = CONSOLE) -> None:
@@ -335,7 +344,18 @@ class ConsoleEndpoint:
         if fresh:
             start = StreamOffset(end - len(fresh))
             self._events.append(OutputAccepted(output.channel, output.generation, start, fresh))
-        self._send(Received(output.channel, end))
+        self._owed[output.channel] = end
+        self._owed_bytes += len(output.data)
+        if self._owed_bytes >= CONFIRM_BYTES:
+            self._confirm()
+
+    def _confirm(self) -> None:
+        """Say what has been received. Nobody waits for that, but the primary may keep no more
+        than so much, so it goes along with something else while it is little."""
+        for channel, end in self._owed.items():
+            self._send(Received(channel, end))
+        self._owed.clear()
+        self._owed_bytes = 0
 
     def _take_exit(self, exited: Exited) -> None:
         assert self._attached is not None
@@ -355,6 +375,8 @@ class ConsoleEndpoint:
 
     def _send_input(self, channel: Channel) -> None:
         queue = self._inputs[channel]
+        if queue.sent < queue.end:
+            self._confirm()
         while self._attached is not None and queue.sent < queue.end:
             start = max(queue.sent, queue.start)
             at = start - queue.start

@@ -1,7 +1,8 @@
 """How far the backup is known to be: marks sent, acknowledged, executed."""
 
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from ftvm.errors import ProtocolError
 from ftvm.replication.messages import Ack, Mark
@@ -9,8 +10,7 @@ from ftvm.replication.settings import Settings
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds
 
 
-@dataclass(frozen=True)
-class Lag:
+class Lag(msgspec.Struct, frozen=True):
     """How far a backup is behind its primary."""
 
     count: InstructionCount

@@ -86,23 +86,25 @@ class Backup:
             return LossCause.SILENT
         return LossCause.STALLED if stalls_at is not None and now >= stalls_at else None
 
-    def beat(self, count: InstructionCount, now: Nanoseconds) -> None:
-        """Say that we are alive, if it is time."""
-        if self._pulse.beat_due(now):
+    def beat(self, count: InstructionCount, now: Nanoseconds) -> bool:
+        """Say that we are alive, if it is time; return whether it was."""
+        due = self._pulse.beat_due(now)
+        if due:
             self.send(self._pulse.beat(count))
+        return due
 
     def add_log(self, data: bytes) -> None:
         """Take log that the next `publish` sends."""
         self._unsent += data
 
-    def publish(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> None:
+    def publish(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> bool:
         """Send the log made since the last mark, and a mark for where the machine stands.
 
-        That waits until the mark is due.
+        That waits until the mark is due; return whether it was.
         """
         lockstep.reached(mark.count, now)
         if not lockstep.mark_due(mark, now):
-            return
+            return False
         position = lockstep.marked.position
         for start in range(0, len(self._unsent), DATA_BYTES_MAX):
             data = bytes(self._unsent[start : start + DATA_BYTES_MAX])
@@ -110,9 +112,14 @@ class Backup:
         self._unsent.clear()
         self.send(mark)
         lockstep.mark(mark, now)
+        return True
 
     def tell_released(self, outputs: Mapping[Channel, OutputStream]) -> None:
-        """Say what has arrived outside, if that is anything new."""
+        """Say what has arrived outside, if that is anything new.
+
+        It goes along with marks and heartbeats: what the backup has not heard of
+        is only made again at a failover, for nothing.
+        """
         for channel, stream in outputs.items():
             told = Released(channel, stream.confirmed, stream.wanted)
             if told != self._told.get(channel):

@@ -66,6 +66,9 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import PRIMARY, Automaton, PrimaryState, PrimaryTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
+_OVER = (PrimaryState.ENDED, PrimaryState.HALTED)
+_NOT_STARTED = (PrimaryState.CLAIMING, PrimaryState.AWAITING)
+
 
 class PrimaryProtocol(Party):
     """One primary, from its boot or from its going live."""
@@ -116,20 +119,21 @@ class PrimaryProtocol(Party):
     @property
     def over(self) -> bool:
         """Whether it has ended or halted: nothing handed in has any effect any more."""
-        return self.state in (PrimaryState.ENDED, PrimaryState.HALTED)
+        return self._automaton.state in _OVER
 
     @property
     def wait(self) -> Wait | None:
         """Why the guest must not run now, or None if it may."""
-        if self.over or self._exited is not None:
+        if self._exited is not None or self.over:
             return Wait.OVER
-        if self.state in (PrimaryState.CLAIMING, PrimaryState.AWAITING):
+        if self._automaton.state in _NOT_STARTED:
             return Wait.NOT_STARTED
-        if any(stream.full for stream in self.console.outputs.values()):
+        if self.console.output_full:
             return Wait.OUTPUT_FULL
         if not self.shares_log:
             return None
-        return self.flow.bound_reached(self.lockstep.unacknowledged(self.position), self.lag)
+        lag = self.lockstep.lag(self.count, self.flow.now)
+        return self.flow.bound_reached(self.lockstep.unacknowledged(self.position), lag)
 
     @property
     def lag(self) -> Lag:
@@ -309,7 +313,8 @@ class PrimaryProtocol(Party):
             self._lose_backup(cause, stands if cause is LossCause.STALLED else "")
         else:
             self._publish(now)
-            backup.beat(self.count, now)
+            if backup.beat(self.count, now):
+                self._tell_released()
 
     # --- inside: the pair ------------------------------------------------------------------
 
@@ -321,9 +326,10 @@ class PrimaryProtocol(Party):
     @property
     def shares_log(self) -> bool:
         """Whether log and marks go to a backup, or are kept because one was lost just now."""
-        if self.state is PrimaryState.PROTECTING:
+        state = self._automaton.state
+        if state is PrimaryState.PROTECTING:
             return self._protection is not None and self._protection.handed_over
-        return self.state is not PrimaryState.SOLO
+        return state is not PrimaryState.SOLO
 
     @property
     def _progress(self) -> Progress:
@@ -399,8 +405,9 @@ class PrimaryProtocol(Party):
                 raise ProtocolError(f"{type(message).__name__} is not for a primary to receive")
 
     def _publish(self, now: Nanoseconds) -> None:
-        if self._backup is not None and self.shares_log:
-            self._backup.publish(self.lockstep, Mark(self.count, self.position), now)
+        backup, mark = self._backup, Mark(self.count, self.position)
+        if backup is not None and self.shares_log and backup.publish(self.lockstep, mark, now):
+            self._tell_released()
 
     def _commit(self) -> None:
         """Pair up with the backup that is complete: first we, then it."""
@@ -458,7 +465,6 @@ class PrimaryProtocol(Party):
             self._automaton.fire(PrimaryTrigger.FENCED)
             self._events.append(Halt(HaltCause.FENCED, f"generation {newer} exists"))
             return
-        self._tell_released()
         if self.console.exit_settled and self._automaton.allows(PrimaryTrigger.FINISHED):
             assert self._exited is not None
             status = self._exited.status

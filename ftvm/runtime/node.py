@@ -150,16 +150,20 @@ class Node:
             link = self._transport.connect(self.config.join_host, self.config.join_port)
             self._protocol.peer_connected(link, now_ns())
         self._act()
+        moment = self._guest_moment()
         while self._over is None:
-            self._hear()
+            self._hear(moment)
             self._protocol.tick(now_ns())
             self._act()
-            if self._over is None and self._guest_due():
+            moment = self._guest_moment()
+            if self._over is None and moment is not None and moment <= now_ns():
                 self._transport.flush()  # the guest may take its time
                 self._run_guest()
                 self._act()
+                moment = self._guest_moment()
             if self._over is None and self._can_pump():
                 self._pump()
+                moment = self._guest_moment()
         self._transport.flush()
         if isinstance(self._protocol, PrimaryProtocol) and self.parting is Reason.USER_ACTION:
             self._commit_at_once()
@@ -176,9 +180,9 @@ class Node:
         self._disks.close()
         return self._over
 
-    def _hear(self) -> None:
+    def _hear(self, guest_moment: Nanoseconds | None) -> None:
         now = now_ns()
-        for happening in self._transport.poll(Nanoseconds(self._sleep_ns())):
+        for happening in self._transport.poll(Nanoseconds(self._sleep_ns(guest_moment))):
             match self._entrance.take(happening, now):
                 case Admitted(link, kind):
                     self._admit(link, kind, now)
@@ -207,28 +211,24 @@ class Node:
         self._observers.received(link, data)
         self._protocol.receive(link, data, now)
 
-    def _sleep_ns(self) -> int:
+    def _sleep_ns(self, guest_moment: Nanoseconds | None) -> int:
         """How long there is nothing to do but to listen, in ns."""
         if self._can_pump():
             return 0
-        times = [
-            self._protocol.deadline(), self._entrance.deadline(),
-            self._guest_moment(), self._crash_moment(),
-        ]  # fmt: skip
+        times = [self._protocol.deadline(), self._entrance.deadline(), guest_moment]
         moments = [moment for moment in times if moment is not None]
         forever = 3_600_000_000_000
         return max(0, min(min(moments, default=now_ns() + forever) - now_ns(), forever))
 
-    def _guest_due(self) -> bool:
-        times = (self._guest_moment(), self._crash_moment())
-        return any(moment is not None and moment <= now_ns() for moment in times)
-
-    def _crash_moment(self) -> Nanoseconds | None:
-        return None if self._held_guest is None else self._held_guest.crash_deadline()
-
     def _guest_moment(self) -> Nanoseconds | None:
-        turns = self._turns
-        if turns is None or (isinstance(turns, LiveTurns) and not self._has_console):
+        """When the guest has its next turn, if only to be killed; None if nothing is known."""
+        if self._held_guest is None or self._turns is None:
+            return None
+        times = (self._turn_moment(self._turns), self._held_guest.crash_deadline())
+        return min((moment for moment in times if moment is not None), default=None)
+
+    def _turn_moment(self, turns: LiveTurns | ReplayTurns) -> Nanoseconds | None:
+        if isinstance(turns, LiveTurns) and not self._has_console:
             return None  # without a console to tell, a guest's end would be lost
         moment = turns.moment()
         if moment is None or self._protector is None:

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import pytest
 
-from ftvm.replication.endpoint import ConsoleEndpoint
+from ftvm.replication.endpoint import CONFIRM_BYTES, ConsoleEndpoint
 from ftvm.replication.events import (
     Attached,
     Close,
@@ -33,6 +33,7 @@ from ftvm.replication.messages import (
     Received,
     Role,
 )
+from ftvm.replication.settings import Settings
 from ftvm.units import Generation, InstructionCount, Nanoseconds, StreamOffset
 
 RUN = b"r" * 16
@@ -88,6 +89,10 @@ class Terminal:
         self.endpoint.write(data)
         self.look()
 
+    def tick(self, now: int) -> None:
+        self.endpoint.tick(Nanoseconds(now))
+        self.look()
+
     def seen(self) -> bytes:
         return b"".join(event.data for event in self.of(OutputAccepted))
 
@@ -109,13 +114,30 @@ def attached() -> Terminal:
 # --- output -------------------------------------------------------------------------
 
 
-def test_output_is_accepted_in_order_and_confirmed(attached: Terminal) -> None:
+def test_output_is_accepted_in_order_and_confirmed_with_the_next_input(
+    attached: Terminal,
+) -> None:
     attached.hear(A, output(1, 0, b"abc"), output(1, 3, b"de"))
     assert attached.seen() == b"abcde"
-    assert attached.sent(A) == [
-        Received(CONSOLE, StreamOffset(3)),
-        Received(CONSOLE, StreamOffset(5)),
-    ]
+    assert attached.sent(A) == []
+    attached.type(b"x")
+    assert attached.sent(A) == [Received(CONSOLE, StreamOffset(5)), keys(0, b"x")]
+    attached.type(b"y")
+    assert attached.sent(A) == [keys(1, b"y")]
+
+
+def test_output_is_confirmed_with_a_heartbeat_if_nobody_types(attached: Terminal) -> None:
+    attached.tick(0)
+    attached.hear(A, output(1, 0, b"abc"))
+    attached.tick(Settings().heartbeat_interval_ns - 1)
+    assert attached.sent(A) == []
+    attached.tick(Settings().heartbeat_interval_ns)
+    assert attached.sent(A)[0] == Received(CONSOLE, StreamOffset(3))
+
+
+def test_much_output_is_confirmed_at_once(attached: Terminal) -> None:
+    attached.hear(A, output(1, 0, bytes(CONFIRM_BYTES)))
+    assert attached.sent(A) == [Received(CONSOLE, StreamOffset(CONFIRM_BYTES))]
 
 
 def test_what_comes_twice_is_seen_once(attached: Terminal) -> None:
@@ -127,8 +149,13 @@ def test_what_comes_twice_is_seen_once(attached: Terminal) -> None:
 
 def test_confirmation_never_names_more_than_was_sent(attached: Terminal) -> None:
     attached.hear(A, output(1, 0, b"abcdef"))
-    attached.hear(B, hello("b", 2), output(2, 0, b"abc"))
-    assert Received(CONSOLE, StreamOffset(3)) in attached.sent(B)
+    attached.hear(B, hello("b", 2))
+    attached.tick(0)
+    confirmed = [message for message in attached.sent(B) if isinstance(message, Received)]
+    assert confirmed == []
+    attached.hear(B, output(2, 0, b"abc"))
+    attached.type(b"x")
+    assert attached.sent(B)[0] == Received(CONSOLE, StreamOffset(3))
 
 
 def test_same_place_with_other_bytes_is_a_contradiction(attached: Terminal) -> None:
