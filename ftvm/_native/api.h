@@ -15,7 +15,8 @@ typedef struct Core Core;
 /* Why core_run() returned. */
 typedef enum CoreReason {
     CORE_TARGET,      /* the instruction count asked for is reached, exactly */
-    CORE_ATTENTION,   /* core_attention() was called, or the wake descriptor is readable */
+    CORE_ATTENTION,   /* core_attention() was called, the wake descriptor is readable, or
+                         outputs must be taken first */
     CORE_DEADLINE,    /* the host's clock passed the deadline given */
     CORE_TIMER_DUE,   /* live: guest time passed what core_set_timer() said */
     CORE_HALTED,      /* HLT, and no interrupt can be taken now */
@@ -132,6 +133,43 @@ typedef struct Interrupts {
     bool intr; /* the level told last */
 } Interrupts;
 
+/* A serial port (uart16550.c). What the host sent and the guest has not read waits on
+ * the line, in memory of whoever sent it. */
+enum { UART_FIFO_BYTES = 16 };
+typedef struct UartWires {
+    void (*irq)(void *user, bool level);
+    void (*output)(void *user, uint8_t byte);
+    void *user;
+} UartWires;
+
+typedef struct Uart {
+    uint8_t ier, fcr, lcr, mcr, scr, modem_changes;
+    uint16_t divisor;
+    bool overrun, thr_empty_pending;
+    uint8_t looped_bytes, looped[16]; /* looped back, and not read */
+    const uint8_t *line;
+    size_t line_bytes;
+    UartWires wires;
+    bool irq; /* the level told last */
+} Uart;
+
+/* What the serial ports put out. A piece is bytes of one stream, one behind the other,
+ * by the count of the instruction that made the last; `end` is where it ends in `bytes`. */
+enum { CORE_OUTPUT_BYTES = 65536, CORE_OUTPUT_PIECES = 2048 };
+typedef struct CoreOutput {
+    uint64_t count;
+    uint32_t stream, end;
+} CoreOutput;
+
+typedef struct CoreOutputs {
+    uint32_t piece_count, byte_count;
+    CoreOutput pieces[2048];
+    uint8_t bytes[65536];
+} CoreOutputs;
+
+/* How long a live guest runs on after an output before core_run() comes back with it. */
+enum { CORE_OUTPUT_GATHER_NS = 100000 };
+
 typedef struct CoreCallbacks {
     uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
     void (*port_write)(void *handle, uint32_t port, uint32_t size, uint32_t value);
@@ -238,6 +276,16 @@ void pic_write(PicPair *pair, uint32_t port, uint8_t value);
 bool pic_intr(const PicPair *pair);
 bool pic_cascaded(const PicPair *pair);
 bool io_apic_entry_legal(uint64_t entry);
+
+/* The serial ports. Once attached to a core, the guest's accesses are theirs. */
+void core_attach_uart(Core *core, Uart *uart, uint32_t stream, uint32_t port, uint32_t line);
+CoreOutputs *core_outputs(Core *core);
+void uart_reset(Uart *uart);
+void uart_settle(Uart *uart);
+void uart_receive(Uart *uart, const uint8_t *line, size_t bytes);
+size_t uart_queued(const Uart *uart);
+uint8_t uart_read(Uart *uart, uint32_t offset);
+void uart_write(Uart *uart, uint32_t offset, uint8_t value);
 
 int core_selftest(char *error, size_t error_bytes);
 /* cffi reads to here */

@@ -50,6 +50,11 @@ uint32_t pm_timer(uint64_t guest_ns) {
 uint8_t *core_post(Core *core) { return core->post; }
 
 uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
+    uint32_t offset;
+    Uart *uart = serial_at(core, port, size, &offset);
+
+    if (uart)
+        return uart_read(uart, offset);
     if (is_pm_timer(core, port, size))
         return pm_timer(core_clock(core));
     if (!is_pic(core, port, size))
@@ -60,7 +65,12 @@ uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
 }
 
 void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
-    if (is_post(core, port, size)) {
+    uint32_t offset;
+    Uart *uart = serial_at(core, port, size, &offset);
+
+    if (uart) {
+        uart_write(uart, offset, (uint8_t)value);
+    } else if (is_post(core, port, size)) {
         core->post[port & (POST_PORTS - 1)] = (uint8_t)value;
     } else if (is_pic(core, port, size)) {
         pic_write(&core->interrupts->pic, port, (uint8_t)value);

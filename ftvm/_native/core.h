@@ -68,6 +68,14 @@ typedef struct TlbFills {
     uint16_t listed[TLB_FILLS_LISTED];
 } TlbFills;
 
+/* Where a UART is: what its wires lead to. */
+#define SERIAL_PORTS 4
+typedef struct SerialPort {
+    Core *core;
+    Uart *uart; /* NULL: none attached */
+    uint32_t stream, port, line;
+} SerialPort;
+
 struct Core {
     uc_engine *uc;
     EngineCpu *cpu;
@@ -131,6 +139,8 @@ struct Core {
     void *handle;
     Interrupts *interrupts; /* NULL: none attached */
     uint8_t post[POST_PORTS];
+    SerialPort serial[SERIAL_PORTS];
+    CoreOutputs outputs;
 };
 
 extern _Thread_local Core *core_running;
@@ -195,6 +205,10 @@ void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value);
 void core_follow_timers(Core *core);
 bool core_tick(Core *core);
 bool core_replay_tick(Core *core);
+
+/* serial_ports.c */
+bool output_room(const Core *core);
+Uart *serial_at(const Core *core, uint32_t port, uint32_t size, uint32_t *offset);
 
 /* device_memory.c */
 uint64_t device_memory_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);

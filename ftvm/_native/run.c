@@ -148,7 +148,8 @@ void core_leave_after_port(Core *core, uintptr_t host_pc) {
     __real_cpu_restore_state_x86_64(core->cpu, host_pc, false);
     core->restored_block = NULL;
     core->tail.instructions = 0;
-    ENV_BUDGET(core->env) += (int32_t)rest - 1;
+    if (!core->uncounted)
+        ENV_BUDGET(core->env) += (int32_t)rest - 1;
     ENV_EIP(core->env) = next_pc - (uint32_t)TB_CS_BASE(block);
     ENV_HFLAGS(core->env) &= ~(uint32_t)HFLAG_INHIBIT_IRQ;
     core->reason = CORE_ATTENTION;
@@ -375,7 +376,7 @@ static bool reason_not_to_run(Core *core) {
         core->target = core->until;
         CPU_INTERRUPT_REQUEST(core->cpu) |= core->interrupt_line ? CPU_INTERRUPT_HARD : 0;
     }
-    if (atomic_load_explicit(&core->attention, memory_order_acquire))
+    if (atomic_load_explicit(&core->attention, memory_order_acquire) || !output_room(core))
         core->reason = CORE_ATTENTION;
     else if (core->mode == CORE_REPLAY && count >= core->horizon)
         core->reason = CORE_LOG_EMPTY;

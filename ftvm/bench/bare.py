@@ -29,18 +29,19 @@ _HLT = b"\xf4"
 _INC_EBX_IRET = b"\x43\xcf"
 
 LINE_STATUS_PORT = 0x3FD
+CONTROL_PORT = 0x92
+"""Of a device in Python, as the first is of one in C; neither read has an effect."""
 UNROLLED = 16
 
 
-def loop(body: bytes, rounds: int) -> bytes:
+def loop(body: bytes, rounds: int, port: int = LINE_STATUS_PORT) -> bytes:
     """Return a program that executes `body` 16 times, and that `rounds` times.
 
-    DX holds the number of a port that reads without effect. At the end it
-    halts, with interrupts on.
+    DX holds the number of the port. At the end it halts, with interrupts on.
     """
     inside = body * UNROLLED
     back = -(len(inside) + len(_DEC_ECX_JNZ) + 4)
-    start = _MOV_DX + LINE_STATUS_PORT.to_bytes(2, "little")
+    start = _MOV_DX + port.to_bytes(2, "little")
     start += _MOV_ECX + rounds.to_bytes(4, "little")
     return start + inside + _DEC_ECX_JNZ + back.to_bytes(4, "little", signed=True) + _HLT
 

@@ -1,8 +1,8 @@
 """The I/O port space: which device answers which port.
 
-The guest's `in` and `out` arrive here, some hundred thousand times a second
-while a console is polled, so a byte access is one dictionary look-up and one
-call of the device.
+The guest's `in` and `out` arrive here, but for those that the core answers by itself
+(controllers.c), which a guest does all day. A byte access is one dictionary look-up
+and one call of the device.
 """
 
 from collections.abc import Callable

@@ -132,6 +132,8 @@ class Cpu:
         """The bytes at ports 0x80 to 0x8f, which the guest writes without coming here."""
         lib.interrupts_reset(self.interrupts)
         lib.core_attach_interrupts(self._core, self.interrupts)
+        self._uarts: list[Any] = []
+        self._outputs = lib.core_outputs(core)
         self._callback_error: BaseException | None = None
         self._payload = ffi.new("uint8_t[]", _PAYLOAD_BYTES)
         self._event = ffi.new("CoreEvent *")
@@ -224,6 +226,33 @@ class Cpu:
     def port_buffer(self) -> Any:
         """The one block of data that a port can have, a `CorePortBuffer` of api.h."""
         return lib.core_port_buffer(self._core)
+
+    # --- serial ports ---
+
+    def attach_uart(self, stream: int, port: int, line: int) -> Any:
+        """Return a `Uart *` of api.h for the ports from `port` on; its interrupt is `line`.
+
+        What it puts out is on `stream`, 0 to 3.
+        """
+        uart = ffi.new("Uart *")
+        self._uarts.append(uart)  # the core has it
+        lib.core_attach_uart(self._core, uart, stream, port, line)
+        return uart
+
+    def take_outputs(self) -> list[tuple[InstructionCount, int, bytes]]:
+        """Return what UARTs put out since the last call: count, stream, bytes of each piece.
+
+        The count is that of the instruction that put out a piece's last byte.
+        """
+        outputs = self._outputs
+        taken, begin = [], 0
+        for index in range(outputs.piece_count):
+            piece = outputs.pieces[index]
+            data = ffi.unpack(ffi.cast("char *", outputs.bytes) + begin, piece.end - begin)
+            taken.append((InstructionCount(piece.count), piece.stream, data))
+            begin = piece.end
+        outputs.piece_count = outputs.byte_count = 0
+        return taken
 
     # --- results and the log ---
 

@@ -22,7 +22,7 @@ from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import Device, PortBus, TimedDevice
 from ftvm.machine.channels import Stream
-from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
+from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason, lib
 from ftvm.machine.cpu_port_buffer import CpuPortBuffer
 from ftvm.machine.devices import (
     ata,
@@ -55,7 +55,7 @@ DIGEST_BYTES = 16
 LINKS_KEPT = 64
 """Links of the chain of digests that are remembered for whoever takes them: a few seconds'."""
 
-OUTPUT_GATHER_NS = Nanoseconds(100_000)
+OUTPUT_GATHER_NS = Nanoseconds(lib.CORE_OUTPUT_GATHER_NS)
 """How long a live guest runs on after an output before `run` comes back with
 it: a line of text makes one message instead of eighty. A guest that sleeps
 behind its output comes back at once."""
@@ -67,13 +67,13 @@ FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 # IRQ lines of an AT-compatible PC.
 PIT_IRQ, KEYBOARD_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 0, 1, 8, 12, 14
 
-# Stream, I/O base, IRQ line: IBM PC AT Technical Reference for the first two, PC
+# Stream, name, I/O base, IRQ line: IBM PC AT Technical Reference for the first two, PC
 # custom for the others, which share their lines.
 SERIAL_PORTS = (
-    (Stream.CONSOLE, 0x3F8, 4),
-    (Stream.COM2, 0x2F8, 3),
-    (Stream.COM3, 0x3E8, 4),
-    (Stream.COM4, 0x2E8, 3),
+    (Stream.CONSOLE, "com1", 0x3F8, 4),
+    (Stream.COM2, "com2", 0x2F8, 3),
+    (Stream.COM3, "com3", 0x3E8, 4),
+    (Stream.COM4, "com4", 0x2E8, 3),
 )
 
 
@@ -92,7 +92,7 @@ class MachineConfig:
 
 @dataclass(frozen=True)
 class Output:
-    """Bytes that the guest sent out on a stream, by the count of the instruction."""
+    """Bytes that the guest sent out on a stream, by the count of the last one's instruction."""
 
     count: InstructionCount
     channel: Stream
@@ -210,28 +210,22 @@ class Machine:
         self.cpu.set_timer(min(due, default=NEVER))
 
     def _serial_ports(self) -> dict[Stream, Uart16550]:
-        ports: dict[Stream, Uart16550] = {}
-
-        def shared(irq: int) -> Callable[[bool], None]:
-            """A line that is high if any of the ports on it wants it so."""
-            set_level = self._interrupts.line(irq)
-            streams = [stream for stream, _, line in SERIAL_PORTS if line == irq]
-            return lambda _: set_level(any(ports[stream].asserted for stream in streams))
-
-        lines = {irq: shared(irq) for irq in {irq for _, _, irq in SERIAL_PORTS}}
-        for number, (stream, base, irq) in enumerate(SERIAL_PORTS, 1):
-            ports[stream] = Uart16550(
-                irq=lines[irq],
-                output=partial(self._put_out, stream),
-                name=f"com{number}",
-                port=base,
-            )
-        return ports
+        return {
+            stream: Uart16550(self.cpu.attach_uart(stream, base, irq), name=name, port=base)
+            for stream, name, base, irq in SERIAL_PORTS
+        }
 
     def _put_out(self, stream: Stream, data: bytes) -> None:
+        self._collect()
         if not self._outputs and self.mode is not Mode.REPLAY:
             self.cpu.hurry(OUTPUT_GATHER_NS)
         self._outputs.append(Output(self.cpu.count, stream, data))
+
+    def _collect(self) -> None:
+        """Take over what the serial ports have put out."""
+        self._outputs += [
+            Output(count, Stream(stream), data) for count, stream, data in self.cpu.take_outputs()
+        ]
 
     def _frame(self) -> bytes:
         memory = self.cpu.memory[TEXT_MEMORY : TEXT_MEMORY + TEXT_BYTES]
@@ -282,12 +276,16 @@ class Machine:
         """
         while self.exit_value is None:
             reason = self.cpu.run(until, deadline)
+            self._collect()
             if reason is Reason.DIVERGED:
                 raise DivergenceError(self.cpu.error)
             if reason is Reason.EVENT:
                 self._replay_event()
             elif reason is Reason.TIMER_DUE:
                 self._timer()
+                if self._outputs:  # which were to be handed out soon
+                    soon = Nanoseconds(self.cpu.host_ns() + OUTPUT_GATHER_NS)
+                    deadline = min(deadline, soon)
             else:
                 return reason
         return Reason.ATTENTION
@@ -364,6 +362,7 @@ class Machine:
 
     def take_outputs(self) -> list[Output]:
         """Return what the guest sent out since the last call."""
+        self._collect()
         outputs, self._outputs = self._outputs, []
         return outputs
 

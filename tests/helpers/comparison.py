@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from assembler import EAX, EBX, ECX, EDX, Assembler
 from bare import CODE, machine_of
@@ -17,7 +18,7 @@ from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
-from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.uart16550 import LoneUart
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount, Nanoseconds
 
@@ -85,7 +86,7 @@ class Pc:
         self._log = log
         self._intr = False
         self._pic = LonePicPair(intr=self._set_intr)
-        self._uart = Uart16550(irq=self._pic.irq(4), output=self._output)
+        self._uart = LoneUart(irq=self._pic.irq(4), output=self._output)
         pit = Pit8254(irq=self._pic.irq(0), clock=self._clock)
         cmos = Cmos(
             irq=self._pic.irq(8),
@@ -163,6 +164,16 @@ class NoDevices:
     @property
     def done(self) -> bool:
         return False
+
+
+def assert_same_output(recording: Recording, pc: Pc) -> None:
+    """The machine put out the bytes that the oracle did, each piece by its last one's count."""
+    made = iter(pc.outputs)
+    for count, data in recording.outputs:
+        of_piece = list(islice(made, len(data)))
+        assert b"".join(byte for _, byte in of_piece) == data
+        assert of_piece[-1][0] == count
+    assert not list(made)
 
 
 def oracle_pc(plan: BootPlan, config: MachineConfig, entries: list[Entry]) -> tuple[Oracle, Pc]:

@@ -20,7 +20,7 @@ from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import WHOLE, SystemControl
-from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.uart16550 import LoneUart
 from ftvm.machine.devices.vga import Vga
 from ftvm.units import Nanoseconds
 
@@ -35,14 +35,14 @@ class Pc:
         self.trace: list[Action] = []
         self.wired = WiredInterrupts(intr=self._note("intr"), clock=self._clock)
         self.pic = self.wired.pic
-        self.uart = Uart16550(irq=self._line(4), output=self._note("output"))
+        self.uart = LoneUart(irq=self._line(4), output=self._note("output"))
         self.pit = Pit8254(irq=self._line(0), clock=self._clock)
         self.cmos = Cmos(
             irq=self._line(8), clock=self._clock, epoch_s=1_700_000_000, memory_bytes=64 << 20
         )
         self.bus = PortBus()
         devices: list[Device] = [*self.wired.devices, self.uart, self.pit, self.cmos, PostPort()]
-        self.com2 = Uart16550(
+        self.com2 = LoneUart(
             irq=self._line(3), output=self._note("output2"), name="com2", port=0x2F8
         )
         devices += [self.com2, DebugConsole(output=self._note("debug"))]

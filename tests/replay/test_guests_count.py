@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from comparison import assert_same, oracle_pc, record
+from comparison import assert_same, assert_same_output, oracle_pc, record
 
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.machine import Machine, MachineConfig
@@ -56,5 +56,5 @@ def test_the_guest_is_the_same_on_the_oracle(guest_images: Path, guest: str) -> 
         assert oracle.count > CORE_DEFINES[guest]
         return
     assert oracle.limit is None
-    assert pc.outputs == recording.outputs
+    assert_same_output(recording, pc)
     assert pc.exit_value == machine.exit_value

@@ -19,7 +19,7 @@ from ftvm.machine.devices.pit8254 import Pit8254
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import SystemControl
-from ftvm.machine.devices.uart16550 import Uart16550
+from ftvm.machine.devices.uart16550 import LoneUart
 from ftvm.machine.devices.vga import Vga
 from ftvm.machine.text_screen import TextScreen
 from ftvm.units import Nanoseconds
@@ -34,7 +34,7 @@ def clock() -> Nanoseconds:
 
 
 DEVICES: dict[str, Callable[[], Device]] = {
-    "uart": lambda: Uart16550(irq=ignore, output=ignore),
+    "uart": lambda: LoneUart(irq=ignore, output=ignore),
     "pic": lambda: LonePicPair(intr=ignore),
     "pit": lambda: Pit8254(irq=ignore, clock=clock),
     "cmos": lambda: Cmos(irq=ignore, clock=clock, epoch_s=0, memory_bytes=1 << 24),

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ftvm.machine.devices.uart16550 import COM1, Uart16550
+from ftvm.machine.devices.uart16550 import COM1, LoneUart
 
 RBR = THR = DLL = 0
 IER = DLM = 1
@@ -19,7 +19,7 @@ class Port:
     def __init__(self) -> None:
         self.lines: list[bool] = []
         self.sent = b""
-        self.uart = Uart16550(irq=self.lines.append, output=self._send)
+        self.uart = LoneUart(irq=self.lines.append, output=self._send)
 
     def _send(self, data: bytes) -> None:
         self.sent += data
