@@ -83,7 +83,7 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
 
 
 class FlipBit(msgspec.Struct, frozen=True, tag="flip"):
-    """Turn a bit of the guest's memory over, now."""
+    """Turn a bit of the guest's memory over behind the next instruction."""
 
     address: int
     bit: int
