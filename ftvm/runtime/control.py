@@ -14,7 +14,7 @@ from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.disk_image import DiskFile
 from ftvm.runtime.report import Flow, Protection
-from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status import HostStatus, Transfer
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +143,16 @@ class Protected(msgspec.Struct, frozen=True, tag="protected"):
         )
 
 
+class Transferring(msgspec.Struct, frozen=True, tag="transferring"):
+    """A machine is on its way from a primary, which tells this, or to the backup that does.
+
+    ``node`` is the other one.
+    """
+
+    node: str
+    transfer: Transfer
+
+
 class Unprotected(msgspec.Struct, frozen=True, tag="unprotected"):
     """A transfer to a new backup came to nothing."""
 
@@ -229,6 +239,7 @@ Told = (
     Ready
     | Paired
     | Protected
+    | Transferring
     | Unprotected
     | PeerGone
     | Waits

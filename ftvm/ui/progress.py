@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TaskProgressColumn,
     TextColumn,
@@ -27,30 +28,34 @@ class ProgressBar:
         self._total = total
         self._shown: Progress | None = None
         self._task = TaskID(0)
-        self._wanted = not quiet and os.isatty(2)
+        self._wanted = not quiet and os.isatty(2) and os.environ.get("TERM", "dumb") != "dumb"
         self._show_at = time.monotonic() + _PATIENCE_S
 
     def __enter__(self) -> "ProgressBar":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take it from the screen."""
         if self._shown is not None:
             self._shown.stop()
 
-    def at(self, number: int) -> None:
-        """Say how far it is."""
+    def at(self, number: int, *, total: int | None = None, note: str = "") -> None:
+        """Say how far it is, and what else is to be known; of another total than at first."""
         if not self._wanted:
             return
         if self._shown is None:
             if time.monotonic() < self._show_at:
                 return
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-            )
-            self._shown = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._shown.add_task(self._what, total=self._total)
+            figures: tuple[ProgressColumn, ...] = (TaskProgressColumn(), TimeRemainingColumn())
+            if note:
+                figures = (TextColumn("{task.fields[note]}"),)
+            columns = TextColumn("{task.description}"), BarColumn(), *figures
+            console = Console(stderr=True)
+            # What is printed meanwhile belongs where standard output goes.
+            self._shown = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+            self._task = self._shown.add_task(self._what, total=self._total, note=note)
             self._shown.start()
-        self._shown.update(self._task, completed=number)
+        self._shown.update(self._task, completed=number, total=total, note=note)
