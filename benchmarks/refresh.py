@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.chdir(ROOT)
     ftvm = [sys.executable, "-P", "-m", "ftvm", "bench", "--plots", str(PLOTS)]
-    source = ["--from"] if arguments.keep else [*arguments.what, "--json"]
+    source = ["--show"] if arguments.keep else [*arguments.what, "-o"]
     status = subprocess.run([*ftvm, *source, str(FIGURES)], check=False).returncode
     if status:
         return status

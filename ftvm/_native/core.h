@@ -108,7 +108,8 @@ struct Core {
     CoreMode mode;
     LogBuffer log;
     LogBase written, taken, scanned;
-    size_t scan; /* offset from log.begin of the first byte not scanned */
+    size_t scan;              /* offset from log.begin of the first byte not scanned */
+    uint64_t no_entry_before; /* a count: nothing in the log is older, as far as was looked */
     CoreEvent next_event;
     bool has_next_event;
     uint64_t mark, horizon;
@@ -170,6 +171,7 @@ void log_append(Core *core, CoreKind kind, uint64_t count, uint64_t value);
 bool log_room(const Core *core);
 void log_scan(Core *core);
 bool log_take(Core *core, CoreEvent *entry);
+bool log_take_tsc(Core *core, uint64_t count);
 bool log_peek(const Core *core, CoreEvent *entry);
 
 /* results.c */

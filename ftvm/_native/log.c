@@ -320,6 +320,7 @@ void core_log_bases(const Core *core, uint64_t *base_count, uint64_t *base_time)
 
 void core_set_log_bases(Core *core, uint64_t base_count, uint64_t base_time) {
     core->written = core->taken = core->scanned = (LogBase){base_count, base_time};
+    core->no_entry_before = base_count;
 }
 
 /* --- replay -------------------------------------------------------------------- */
@@ -351,15 +352,9 @@ bool log_peek(const Core *core, CoreEvent *entry) {
                   entry) > 0;
 }
 
-/* Takes the oldest entry; false if none is whole. */
-bool log_take(Core *core, CoreEvent *entry) {
-    LogBuffer *log = &core->log;
-    int used = decode(log->bytes + log->begin, log->end - log->begin, &core->taken, entry);
-
-    if (used <= 0)
-        return false;
-    entry->payload_offset += (uint32_t)log->begin;
-    log->begin += (size_t)used;
+/* The oldest entry has been decoded, and is taken. */
+static inline void took(Core *core, const CoreEvent *entry, int used) {
+    core->log.begin += (size_t)used;
     if (core->scan >= (size_t)used) {
         core->scan -= (size_t)used;
     } else { /* a result asked for before it was scanned */
@@ -373,6 +368,36 @@ bool log_take(Core *core, CoreEvent *entry) {
         core_attention(core);
     if (entry->kind == CORE_TIMER || entry->kind == CORE_TSC || entry->kind == CORE_CLOCK)
         core->last_time_ns = entry->value;
+}
+
+/* Takes the oldest entry; false if none is whole. */
+bool log_take(Core *core, CoreEvent *entry) {
+    LogBuffer *log = &core->log;
+    int used = decode(log->bytes + log->begin, log->end - log->begin, &core->taken, entry);
+
+    if (used <= 0)
+        return false;
+    entry->payload_offset += (uint32_t)log->begin;
+    took(core, entry, used);
+    return true;
+}
+
+/* Takes the oldest entry if it is a reading of the time-stamp counter at this
+ * count. Not worth a look at counts below `no_entry_before`, which it moves on. */
+bool log_take_tsc(Core *core, uint64_t count) {
+    const LogBuffer *log = &core->log;
+    LogBase base = core->taken;
+    CoreEvent entry;
+
+    int used = decode(log->bytes + log->begin, log->end - log->begin, &base, &entry);
+
+    if (used <= 0)
+        return false;
+    core->no_entry_before = entry.count;
+    if (entry.kind != CORE_TSC || entry.count != count)
+        return false;
+    core->taken = base;
+    took(core, &entry, used);
     return true;
 }
 

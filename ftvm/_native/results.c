@@ -100,19 +100,15 @@ uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc) {
     return value;
 }
 
-/* Replaying, all entries of this count are here before its instruction runs. */
-static bool reading_is_logged(const Core *core, uint64_t count) {
-    CoreEvent entry;
-
-    return log_peek(core, &entry) && entry.kind == CORE_TSC && entry.count == count;
-}
-
 /* The time-stamp counter, which counts guest time in ns: its clock is 1 GHz. */
 uint64_t core_tsc(Core *core, uintptr_t host_pc) {
     uint64_t count = core_count_at(core, host_pc);
 
     if (core->mode == CORE_REPLAY) {
-        if (reading_is_logged(core, count) || !time_follows(core, count))
+        /* All entries of this count are here before its instruction runs. */
+        if (count >= core->no_entry_before && !core->failed && log_take_tsc(core, count))
+            note_clock_reading(core, count, core->last_time_ns);
+        else if (!time_follows(core, count))
             note_clock_reading(core, count, from_log(core, CORE_TSC, count));
     } else if (!time_follows(core, count)) {
         note_clock_reading(core, count, advance_guest_time(core));

@@ -35,7 +35,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Document(msgspec.Struct, kw_only=True):
-    """A whole session. ``missing`` and ``failed`` say why a rival or a cell is not there."""
+    """A whole session. ``missing`` and ``failed`` say why a rival or a cell is not there.
+
+    ``interrupted``: Ctrl-C came before it was whole.
+    """
 
     format: int = FORMAT
     host: Host
@@ -46,6 +49,7 @@ class Document(msgspec.Struct, kw_only=True):
     load_before: float
     load_after: float = 0.0
     wall_s: float = 0.0
+    interrupted: bool = False
     missing: dict[str, str] = {}
     failed: dict[str, str] = {}
     measurements: list[Measurement] = []
@@ -96,7 +100,7 @@ def read_document(path: Path) -> Document:
         document = msgspec.json.decode(text, type=Document)
     except msgspec.MsgspecError as error:
         raise UsageError(
-            f"{path}: not what ftvm bench --json writes ({error}); measure again"
+            f"{path}: not what ftvm bench -o writes ({error}); measure again"
         ) from None
     if document.format != FORMAT:
         raise UsageError(

@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,21 +55,23 @@ class SpeedTable:
         self.failed: dict[str, str] = {}
         """Why a work could not be measured on a rival."""
 
-    def run(self, works: Sequence[Work], rivals: Sequence[Rival]) -> Iterator[list[Measurement]]:
-        """Measure every work, A B C A B C; yields its row as soon as it is there."""
-        for work in works:
-            able = [rival for rival in rivals if self._able(work, rival)]
-            turns = 1 if "linux" in work.needs else self._plan.turns
-            for turn in range(turns):
-                with tempfile.TemporaryDirectory(prefix="ftvm-bench-") as folder:
-                    for rival in able:
-                        self.tell(f"{work.name}, turn {turn + 1} of {turns}: {rival.name}")
-                        self._measure(work, rival, Path(folder))
-            yield [
-                self._measurement(work, rival)
-                for rival in able
-                if (work.name, rival.name) in self._cells
-            ]
+    def run(self, work: Work, rivals: Sequence[Rival]) -> None:
+        """Measure a work, A B C A B C."""
+        able = [rival for rival in rivals if self._able(work, rival)]
+        turns = 1 if "linux" in work.needs else self._plan.turns
+        for turn in range(turns):
+            with tempfile.TemporaryDirectory(prefix="ftvm-bench-") as folder:
+                for rival in able:
+                    self.tell(f"{work.name}, turn {turn + 1} of {turns}: {rival.name}")
+                    self._measure(work, rival, Path(folder))
+
+    def row(self, work: Work, rivals: Sequence[Rival]) -> list[Measurement]:
+        """Return what was measured of a work so far."""
+        return [
+            self._measurement(work, rival)
+            for rival in rivals
+            if (cell := self._cells.get((work.name, rival.name))) is not None and cell.speeds
+        ]
 
     def starts(self, rivals: Sequence[Rival]) -> list[Measurement]:
         """Return what starting took: from the command to the guest's first word."""

@@ -91,8 +91,8 @@ def measure(
     rivals: Sequence[Rival],
     plan: Plan,
     tell: Callable[[int, str], None],
-) -> Iterator[list[Measurement]]:
-    """Measure and put into the document; yields each row as soon as it is there.
+) -> None:
+    """Measure and put into the document, as much of it as there is when Ctrl-C comes.
 
     `tell` is given the number of items that are done and what is being done.
     What cannot be run is put into the document's ``failed``.
@@ -109,13 +109,18 @@ def measure(
         done = 0
         table = SpeedTable(plan, linux, lambda what: tell(done, what))
         for done, item in enumerate(items):
-            tell(done, item.name)
+            able = _thinned(rivals, done, plan)
             try:
-                for row in _rows(item, table, _thinned(rivals, done, plan), plan, table.tell):
+                tell(done, item.name)
+                for row in _rows(item, table, able, plan, table.tell):
                     document.measurements += row
-                    yield row
             except CannotRunError as error:
                 document.failed[item.name] = str(error)
+            except KeyboardInterrupt:
+                document.interrupted = True
+                if item.work is not None:
+                    document.measurements += table.row(item.work, able)
+                break
         document.failed.update(table.failed)
         document.measurements += table.starts(rivals)
 
@@ -124,7 +129,8 @@ def _rows(
     item: Item, table: SpeedTable, rivals: Sequence[Rival], plan: Plan, tell: Tell
 ) -> Iterator[list[Measurement]]:
     if item.work is not None:
-        yield from table.run([item.work], rivals)
+        table.run(item.work, rivals)
+        yield table.row(item.work, rivals)
     elif item.measure is not None:
         yield from item.measure(plan, tell)
 

@@ -7,7 +7,7 @@ unequal one the interval is cut into pieces, the first piece that ends unequal
 into smaller ones, until it is one instruction.
 
 Nothing is known of the reason: the two may have been given different things, or
-the same, and one of them has a fault (`RunHeader.planted`).
+the same, and one of them has a fault (`RunReader.planted`).
 """
 
 from collections.abc import Callable, Iterator

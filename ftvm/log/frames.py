@@ -29,7 +29,7 @@ from typing import BinaryIO
 from ftvm.errors import LogError
 
 MAGIC = b"ftvm-run"
-VERSION = 1
+VERSION = 2
 _START = struct.Struct("<8sII")
 _HEAD = struct.Struct("<4sIII")
 _OFFSET = struct.Struct("<Q")
@@ -45,6 +45,7 @@ class Kind(enum.Enum):
     HEADER = b"HEAD"
     CHECKPOINT = b"CHKP"
     LOG = b"LOG "
+    FLIP = b"FLIP"
     PAIR = b"PAIR"
     DISK = b"DISK"
     END = b"END "

@@ -7,8 +7,9 @@ pages and sectors written since the one before.
 """
 
 import io
+from dataclasses import dataclass
 
-from ftvm.log.run_format import DIVERGED, CheckpointFrame, RunHeader, Stand
+from ftvm.log.run_format import DIVERGED, CheckpointFrame, Flip, RunHeader, Stand
 from ftvm.log.run_writer import RunWriter
 from ftvm.machine import snapshot
 from ftvm.machine.disk import Disk
@@ -43,6 +44,14 @@ class _LastDisk:
         """Return what had been written."""
         sectors = sorted(self._sectors)
         return DiskSectors(tuple(sectors), b"".join([self._sectors[n] for n in sectors]))
+
+
+@dataclass(frozen=True)
+class Replica:
+    """Whose run it is, and the faults that were put into it on purpose."""
+
+    header: RunHeader
+    planted: tuple[Flip, ...]
 
 
 class LastEqual:
@@ -90,7 +99,7 @@ class LastEqual:
             self._memory[first:end] = memory[first:end]
 
     def recordings(
-        self, primary: RunHeader, backup: RunHeader, host_ns: Nanoseconds
+        self, primary: Replica, backup: Replica, host_ns: Nanoseconds
     ) -> tuple[bytes, bytes]:
         """Return two files: what the primary has done since, by its log, and what the backup has.
 
@@ -103,8 +112,10 @@ class LastEqual:
         state = snapshot.encode(self._state, pages, memoryview(self._memory), disks)
         base = CheckpointFrame(stand, host_ns, self._state.log_bases, state)
         straight, bent = io.BytesIO(), io.BytesIO()
-        for file, header in ((straight, primary), (bent, backup)):
-            writer = RunWriter(file.write, header, self._machine, host_ns, base)
+        for file, replica in ((straight, primary), (bent, backup)):
+            writer = RunWriter(file.write, replica.header, self._machine, host_ns, base)
+            for flip in replica.planted:
+                writer.plant(flip)
             writer.logged(bytes(self._log))
             for drive, disk in enumerate(self._disks):
                 for first, data in disk.read:

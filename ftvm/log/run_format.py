@@ -32,6 +32,7 @@ _CHECKPOINT = struct.Struct("<QQQQQQ")
 _END_TAIL = struct.Struct("<Q8s")
 _DISK = struct.Struct("<II")
 _MOMENT = struct.Struct("<BQQQ")
+_FLIP = struct.Struct("<QQB")
 
 END_TAIL_BYTES = _END_TAIL.size
 
@@ -54,8 +55,7 @@ class RunHeader:
 
     ``run`` is shared by the replicas of one run and by nothing else; ``node`` is
     the replica's name. ``image_hash`` is BLAKE2b, 32 bytes, of all that was loaded.
-    ``began_s`` is the date, in seconds since 1970-01-01 UTC. ``planted`` are
-    faults that were put into this replica on purpose, in rising order.
+    ``began_s`` is the date, in seconds since 1970-01-01 UTC.
     """
 
     engine: str
@@ -66,7 +66,6 @@ class RunHeader:
     append: str
     config: MachineConfig
     began_s: int
-    planted: tuple[Flip, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,7 @@ class RunEnd:
     ``how`` is exit, off, halt, reset, triple fault, stopped, diverged, or what else made the
     replica end. ``exit_status`` is the guest's. ``digest`` is of the state at
     `count`; ``output_hash`` is BLAKE2b, 16 bytes, of all output recorded.
+    ``planted`` are the faults that were put into the machine on purpose.
     """
 
     how: str
@@ -145,6 +145,7 @@ class RunEnd:
     position: Natural
     host_ns: Natural
     checkpoints: tuple[CheckpointPlace, ...]
+    planted: tuple[Flip, ...]
 
 
 class What:
@@ -233,6 +234,19 @@ def decode_disk(frame: Frame, name: str) -> DiskFrame:
     return DiskFrame(
         drive, struct.unpack_from(f"<{count}Q", frame.body, _DISK.size), frame.body[begin:]
     )
+
+
+def encode_flip(flip: Flip) -> bytes:
+    """Return the body of a FLIP frame."""
+    return _FLIP.pack(flip.count, flip.address, flip.bit)
+
+
+def decode_flip(frame: Frame, name: str) -> Flip:
+    """Read a FLIP frame."""
+    count, address, bit = _unpack(_FLIP, frame, name)
+    if count == 0 or bit > 7:
+        raise LogError(f"{name}: the frame at byte {frame.offset} flips bit {bit} at {count}")
+    return Flip(count, address, bit)
 
 
 def encode_moments(moments: list[Moment]) -> bytes:

@@ -10,10 +10,12 @@ from ftvm.log.run_format import (
     END_TAIL_BYTES,
     CheckpointFrame,
     CheckpointPlace,
+    Flip,
     RunEnd,
     RunHeader,
     decode_checkpoint,
     decode_end,
+    decode_flip,
     decode_header,
     decode_log,
     find_end,
@@ -45,6 +47,7 @@ class RunReader:
         """How the run ended; None if it is torn or damaged before its end."""
         if self.end is not None:
             self.checkpoints = self.end.checkpoints
+            self.planted: tuple[Flip, ...] = self.end.planted
             self.end_count = InstructionCount(self.end.count)
         else:
             self._look_through(start)
@@ -96,7 +99,7 @@ class RunReader:
 
     def _look_through(self, start: Frame) -> None:
         """Find out without the index what there is."""
-        places = []
+        places, planted = [], []
         self.end_count = self.begin_count
         for frame in self.frames(start.offset):
             if frame.kind is Kind.CHECKPOINT:
@@ -104,4 +107,6 @@ class RunReader:
                 places.append(CheckpointPlace(stand.count, stand.position, frame.offset))
             elif frame.kind is Kind.LOG:
                 self.end_count = decode_log(frame, self.name).mark
-        self.checkpoints = tuple(places)
+            elif frame.kind is Kind.FLIP:
+                planted.append(decode_flip(frame, self.name))
+        self.checkpoints, self.planted = tuple(places), tuple(planted)

@@ -91,7 +91,8 @@ class RunReplay:
         self._mark = self.machine.count
         self._output = start.output
         self._output_hash = hashlib.blake2b(digest_size=DIGEST_BYTES) if whole else None
-        self._flips = [f for f in reader.header.planted if f.count > self.machine.count]
+        ahead = (flip for flip in reader.planted if flip.count > self.machine.count)
+        self._flips = sorted(ahead, key=lambda flip: flip.count)
         if any(flip.address >= reader.header.config.memory_bytes for flip in self._flips):
             raise LogError(f"{reader.name}: a planted fault is in no memory")
 

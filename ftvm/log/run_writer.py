@@ -12,6 +12,7 @@ from ftvm.log.run_format import (
     CheckpointFrame,
     CheckpointPlace,
     DiskFrame,
+    Flip,
     LogFrame,
     Moment,
     RunEnd,
@@ -21,6 +22,7 @@ from ftvm.log.run_format import (
     encode_checkpoint,
     encode_disk,
     encode_end,
+    encode_flip,
     encode_header,
     encode_log,
     encode_moments,
@@ -56,6 +58,7 @@ class RunWriter:
         self._output_hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._mark: InstructionCount | None = None
         self._checkpoints: list[CheckpointPlace] = []
+        self._planted: list[Flip] = []
         self._known: list[set[Sector]] = [set() for _ in machine.disks]
         self._read: list[dict[Sector, bytes]] = [{} for _ in machine.disks]
         start = encode_start()
@@ -89,6 +92,11 @@ class RunWriter:
             if sector not in known:
                 known.add(sector)
                 waiting[sector] = data[at : at + SECTOR_BYTES]
+
+    def plant(self, flip: Flip) -> None:
+        """Write that a bit will be turned over; it comes before the log that leads there."""
+        self._planted.append(flip)
+        self._put(Kind.FLIP, encode_flip(flip))
 
     def _write_read(self) -> None:
         for drive, waiting in enumerate(self._read):
@@ -148,6 +156,7 @@ class RunWriter:
             position=self._position,
             host_ns=host_ns,
             checkpoints=tuple(self._checkpoints),
+            planted=tuple(self._planted),
         )
         self._put(Kind.END, encode_end(end, self._offset))
 

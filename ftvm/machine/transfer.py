@@ -12,10 +12,11 @@ can be sent is slowed down (`allowance`) until they can.
 A piece is a byte that says what it is, and then:
 
     H  the machine's configuration, in MessagePack; first, and once
-    P  two numbers of four bytes, little-endian: n pages with content, z pages of
-       zeros; n + z page numbers of four bytes; n times the content of a page
-    S  two numbers of four bytes, little-endian: the drive, and n sectors; n sector
-       numbers of eight bytes; n times the content of a sector
+    P  three numbers of four bytes, little-endian: n pages with content, z pages of
+       zeros, and how many pages are left behind them, as far as is known by then;
+       n + z page numbers of four bytes; n times the content of a page
+    S  three numbers of four bytes, little-endian: the drive, n sectors, and how many
+       pages are left; n sector numbers of eight bytes; n times the content of a sector
     E  the rest, an `_End` in MessagePack; last, and once
 
 Pages are not deflated: that is slower than a network is.
@@ -58,7 +59,7 @@ writes two pages, that is less than was sent."""
 
 _SETTLE_PIECES = 64
 _SECTORS_PER_PAGE = PAGE_BYTES // SECTOR_BYTES
-_COUNTS = struct.Struct("<II")
+_COUNTS = struct.Struct("<III")
 _ZEROS = bytes(PAGE_BYTES)
 
 
@@ -85,7 +86,7 @@ class StateSender:
         for disk in machine.disks:
             disk.take_unsent()
         self._sectors = [disk.written for disk in machine.disks]
-        self._round_pages = self._left_pages
+        self._round_pages = self._left_of_round
         self._round_count = machine.count
         self._header: bytes | None = b"H" + encode_plain(machine.config)
         self.ready = False
@@ -131,15 +132,21 @@ class StateSender:
         return self._machine.cpu.unsent_pages + sectors // _SECTORS_PER_PAGE
 
     @property
-    def _left_pages(self) -> int:
+    def _left_of_round(self) -> int:
         """The same of what this round has still to send."""
         sectors = sum(map(len, self._sectors))
-        return len(self._pages) + len(self._zeros) + sectors // _SECTORS_PER_PAGE
+        pages = max(len(self._pages) - self._at, 0) + len(self._zeros)
+        return pages + sectors // _SECTORS_PER_PAGE
+
+    @property
+    def left_pages(self) -> int:
+        """The same of all that is to be sent, as far as is known by now."""
+        return self._left_of_round + self._unsent_pages()
 
     def _next_round(self) -> None:
         self._machine.checkpoint()
         self._take_written()
-        pages = self._left_pages
+        pages = self._left_of_round
         if 4 * pages > 3 * self._round_pages:
             self.allowance = self._slower(pages)
         self._round_pages, self._round_count = pages, self._machine.count
@@ -170,7 +177,7 @@ class StateSender:
                 del self._sectors[drive][:PIECE_SECTORS]
                 if some:
                     numbers = struct.pack(f"<{len(some)}Q", *some)
-                    head = b"S" + _COUNTS.pack(drive, len(some))
+                    head = b"S" + _COUNTS.pack(drive, len(some), self.left_pages)
                     return b"".join((head, numbers, disk.content(some)))
         return None
 
@@ -179,7 +186,8 @@ class StateSender:
         content = [memory[first:end] for first, end in spans(full)]
         self.pages += len(full) + len(zeros)
         numbers = struct.pack(f"<{len(full) + len(zeros)}I", *full, *zeros)
-        return b"".join((b"P", _COUNTS.pack(len(full), len(zeros)), numbers, *content))
+        counts = _COUNTS.pack(len(full), len(zeros), self.left_pages)
+        return b"".join((b"P", counts, numbers, *content))
 
 
 class StateReceiver:
@@ -198,6 +206,8 @@ class StateReceiver:
         self._machine: Machine | None = None
         self._pieces = 0
         self._over = False
+        self.pages = self.left_pages = 0
+        """Pages received so far, and left as far as the sender knew."""
 
     def feed(self, piece: bytes) -> Machine | None:
         """Take the next piece; return the machine with the last one.
@@ -242,7 +252,7 @@ class StateReceiver:
     def _write(self, machine: Machine, body: memoryview) -> None:
         if len(body) < _COUNTS.size:
             raise StateError("transfer: a piece is cut off")
-        full, zero = _COUNTS.unpack_from(body)
+        full, zero, left = _COUNTS.unpack_from(body)
         content = _COUNTS.size + 4 * (full + zero)
         if not 0 < full + zero <= PIECE_PAGES or len(body) != content + full * PAGE_BYTES:
             raise StateError(f"transfer: {len(body)} bytes for {full} and {zero} pages")
@@ -254,6 +264,7 @@ class StateReceiver:
             machine.cpu.write_memory(GuestPhysical(first), page)
         for number in numbers[full:]:
             machine.cpu.write_memory(GuestPhysical(number * PAGE_BYTES), _ZEROS)
+        self.pages, self.left_pages = self.pages + full + zero, left
         self._pieces += 1
         if self._pieces % _SETTLE_PIECES == 0:  # or all is hashed during the sender's pause
             machine.cpu.synchronize()
@@ -261,7 +272,7 @@ class StateReceiver:
     def _write_sectors(self, machine: Machine, body: memoryview) -> None:
         if len(body) < _COUNTS.size:
             raise StateError("transfer: a piece is cut off")
-        drive, count = _COUNTS.unpack_from(body)
+        drive, count, self.left_pages = _COUNTS.unpack_from(body)
         content = _COUNTS.size + 8 * count
         if drive >= len(machine.disks):
             raise StateError(f"transfer: the machine has no drive {drive}")

@@ -14,7 +14,7 @@ from ftvm.errors import ProtocolError
 from ftvm.replication.settings import FAILURE_TIMEOUT_NS, LAG_BOUND_NS
 from ftvm.runtime.disk_image import DiskFile
 from ftvm.runtime.report import Flow, Protection
-from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status import HostStatus, Transfer
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class Measure(msgspec.Struct, frozen=True, tag="measure"):
 
 
 class FlipBit(msgspec.Struct, frozen=True, tag="flip"):
-    """Turn a bit of the guest's memory over, now."""
+    """Turn a bit of the guest's memory over behind the next instruction."""
 
     address: int
     bit: int
@@ -131,6 +131,16 @@ class Protected(msgspec.Struct, frozen=True, tag="protected"):
             transfer_ns=self.transfer_ns,
             total_ns=self.total_ns,
         )
+
+
+class Transferring(msgspec.Struct, frozen=True, tag="transferring"):
+    """A machine is on its way from a primary, which tells this, or to the backup that does.
+
+    ``node`` is the other one.
+    """
+
+    node: str
+    transfer: Transfer
 
 
 class Unprotected(msgspec.Struct, frozen=True, tag="unprotected"):
@@ -219,6 +229,7 @@ Told = (
     Ready
     | Paired
     | Protected
+    | Transferring
     | Unprotected
     | PeerGone
     | Waits

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ftvm.log.last_equal import Replica
 from ftvm.replication.settings import Identity
 from ftvm.runtime import control
 from ftvm.runtime.clock import now_ns
@@ -29,12 +30,12 @@ def leave_evidence(
     """Write the two of a backup that has diverged, in a directory of their own, and tell of it."""
     if guest.last_equal is None:
         return
-    ours = describe_run(config, identity, guest)
+    ours = Replica(describe_run(config, identity, guest), guest.planted)
     # Whoever joined later joined another primary, or one that has its flips behind it.
     flips = planted_flips(config, "primary") if config.role == "backup" else ()
-    theirs = replace(ours, node=primary, planted=flips)
+    theirs = Replica(replace(ours.header, node=primary), flips)
     straight, bent = guest.last_equal.recordings(theirs, ours, now_ns())
-    name = f"ftvm-divergence-{ours.run.hex()[:8]}-{guest.machine.count}"
+    name = f"ftvm-divergence-{ours.header.run.hex()[:8]}-{guest.machine.count}"
     tell(_write(Path(config.evidence), name, {PRIMARY_RUN: straight, BACKUP_RUN: bent}))
 
 

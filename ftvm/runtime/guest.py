@@ -53,6 +53,10 @@ def boot(files: BootFiles, config: MachineConfig, open_images: OpenImages) -> Ma
     return machine
 
 
+def _count_of(flip: Flip) -> int:
+    return flip.count
+
+
 class Guest:
     """A machine that runs; a readable descriptor `wake` ends its runs early.
 
@@ -71,9 +75,9 @@ class Guest:
         self.last_equal: LastEqual | None = None
         """Of a backup: where it was known to be equal."""
         self._crash: CrashPoint | None = None
-        self._flips: list[Flip] = []
         self.planted: tuple[Flip, ...] = ()
         """All faults that were put into it on purpose, or are yet to be; rising counts."""
+        self._flips: list[Flip] = []  # those that are yet to be
         self._began_ns: Nanoseconds | None = None
         self._halted = False
         self._woken = False
@@ -119,15 +123,19 @@ class Guest:
     # --- planted faults ---
 
     def plant(self, flips: Sequence[Flip]) -> None:
-        """Turn these bits over when their instructions are reached; rising counts."""
-        self._flips = list(flips)
-        self.planted = tuple(flips)
+        """Turn these bits over too, when their instructions are reached."""
+        for flip in flips:
+            self.recorder.planted(flip)
+        self.planted = tuple(sorted((*self.planted, *flips), key=_count_of))
+        self._flips = sorted((*self._flips, *flips), key=_count_of)
 
     def flip(self, address: int, bit: int) -> None:
-        """Turn a bit of its memory over where it stands."""
-        flip = Flip(self.machine.count, address, bit)
-        apply_flip(self.machine, flip)
-        self.planted = tuple(sorted((*self.planted, flip), key=lambda one: one.count))
+        """Turn a bit of its memory over behind the next instruction.
+
+        Not here and now: whoever does the run again could not tell whether that was before
+        or after what came in at this count.
+        """
+        self.plant([Flip(self.machine.count + 1, address, bit)])
 
     def _flip_count(self) -> InstructionCount:
         return InstructionCount(self._flips[0].count) if self._flips else FOREVER

@@ -55,7 +55,7 @@ from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
 from ftvm.runtime.report import flow_of
 from ftvm.runtime.run_recorder import prepare
-from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status import HostStatus, Transfer
 from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
@@ -63,6 +63,9 @@ from ftvm.runtime.succession import Succession
 from ftvm.runtime.transport import Closed, Received, Transport
 from ftvm.runtime.turns import LiveTurns, ReplayTurns
 from ftvm.units import LogPosition, Nanoseconds
+
+TELL_TRANSFER_NS = Nanoseconds(200_000_000)
+"""Whoever follows a transfer hears of it so often."""
 
 
 class Node:
@@ -99,6 +102,7 @@ class Node:
         self._turns: LiveTurns | ReplayTurns | None = None
         self._protector: Protector | None = None
         self._recruit = Recruit(self._disks.images)
+        self._told_transfer_ns = Nanoseconds(0)
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, CHANNELS, needs_state=True)
         else:
@@ -250,12 +254,23 @@ class Node:
         waits = self._protector is not None and isinstance(protocol, PrimaryProtocol)
         return waits and protocol.state_room > 0  # type: ignore[union-attr]
 
+    def _transfer(self) -> Transfer | None:
+        return self._recruit.transfer if self._protector is None else self._protector.transfer
+
+    def _tell_transfer(self) -> None:
+        """Say how far it is, now and then."""
+        transfer, now = self._transfer(), now_ns()
+        if transfer is not None and now >= self._told_transfer_ns + TELL_TRANSFER_NS:
+            self._told_transfer_ns = now
+            self._tell(control.Transferring(self._status.peer, transfer))
+
     def _pump(self) -> None:
         protocol, protector = self._protocol, self._protector
         assert isinstance(protocol, PrimaryProtocol)
         assert protector is not None
         was_last = protector.pump(protocol)
         self._act()
+        self._tell_transfer()
         if was_last:
             protector.sent()
 
@@ -279,6 +294,7 @@ class Node:
     def _feed_state(self, protocol: BackupProtocol, piece: bytes) -> None:
         try:
             self._recruit.feed(piece)
+            self._tell_transfer()
         except StateError as error:
             protocol.diverged(protocol.count, str(error))
 
@@ -409,7 +425,7 @@ class Node:
 
     def status(self) -> HostStatus:
         """Say how this node is."""
-        return self._status.status(self._protocol, self._held_guest)
+        return self._status.status(self._protocol, self._held_guest, self._transfer())
 
     def measured(self) -> control.Measured:
         """Say how this node is, with what it measured if that was asked for."""

@@ -10,6 +10,7 @@ from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.guest import Guest
+from ftvm.runtime.status import Transfer
 from ftvm.units import InstructionCount, Nanoseconds
 
 CRAWL_NS = 1_000_000
@@ -32,6 +33,12 @@ class Protector:
     def turn_at(self) -> Nanoseconds:
         """When the guest may have its next turn."""
         return Nanoseconds(self._turn_ns + CRAWL_NS if self._turn_ns else 0)
+
+    @property
+    def transfer(self) -> Transfer:
+        """How far it is."""
+        left = 0 if self._paused_ns else self._sender.left_pages
+        return Transfer(self._sender.pages, left, self._bytes, now_ns() - self._begun_ns)
 
     def begin_turn(self) -> InstructionCount:
         """Note that the guest has a turn; return the count to which it may run."""
@@ -90,9 +97,21 @@ class Recruit:
     def __init__(self, open_images: OpenImages) -> None:
         self._receiver = StateReceiver(open_images=open_images)
         self._machine: Machine | None = None
+        self._bytes = 0
+        self._begun_ns = Nanoseconds(0)
+
+    @property
+    def transfer(self) -> Transfer | None:
+        """How far it is, if it is under way."""
+        if not self._bytes or self._machine is not None:
+            return None
+        receiver, span_ns = self._receiver, now_ns() - self._begun_ns
+        return Transfer(receiver.pages, receiver.left_pages, self._bytes, span_ns)
 
     def feed(self, piece: bytes) -> None:
         """Take a piece; StateError if it cannot be one."""
+        self._begun_ns = self._begun_ns or now_ns()
+        self._bytes += len(piece)
         self._machine = self._receiver.feed(piece)
 
     def complete(self, given: StateGiven) -> Machine:

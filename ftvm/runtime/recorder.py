@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ftvm.log.run_format import Flip
 from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event
@@ -16,6 +17,9 @@ class Recorder:
 
     def put_out(self, outputs: Sequence[Output]) -> None:
         """Take the output of a run."""
+
+    def planted(self, flip: Flip) -> None:
+        """Note that a bit will be turned over on purpose."""
 
     def settle(self) -> None:
         """Note that what the live machine did so far may be let out next; its log is taken."""

@@ -104,6 +104,10 @@ class RunRecorder(Recorder):
         elif outputs:
             self._has_output = True
 
+    def planted(self, flip: Flip) -> None:
+        """See `Recorder`."""
+        self._writer.plant(flip)
+
     def settle(self) -> None:
         """See `Recorder`."""
         now = now_ns()
@@ -199,18 +203,17 @@ def describe_run(config: control.NodeConfig, identity: Identity, guest: Guest) -
         append=config.append,
         config=guest.machine.config,
         began_s=int(time.time()),
-        planted=guest.planted,
     )
 
 
 def prepare(config: control.NodeConfig, identity: Identity, guest: Guest) -> Recorder:
-    """Plant a node's faults in its guest, record it, and remember where it was equal.
+    """Record a node's guest, plant its faults, and remember where it was equal.
 
     Each as far as the node was told to.
     """
-    guest.plant(planted_flips(config, config.role))
     if config.record:
         guest.recorder = RunRecorder(config.record, describe_run(config, identity, guest), guest)
+    guest.plant(planted_flips(config, config.role))
     if config.evidence and guest.machine.mode is Mode.REPLAY:
         guest.last_equal = LastEqual(guest.machine)
     return guest.recorder

@@ -13,6 +13,9 @@ from ftvm.machine.disk import Mode
 from ftvm.replication.events import LossCause
 from ftvm.replication.states import BackupState, PrimaryState
 from ftvm.runtime.report import Stall
+from ftvm.units import PAGE_BYTES
+
+_MIB = 1 << 20
 
 Role = Literal["primary", "backup", "standby"]
 Protection = Literal["notConfigured", "disabled", "needSecondary", "starting", "running"]
@@ -72,6 +75,31 @@ class DiskStatus(msgspec.Struct, frozen=True):
     written_sectors: int
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    """A machine on its way to a new backup, so far: of its primary, or of the backup itself."""
+
+    pages: int
+    """Pages sent, one that was sent twice counted twice."""
+    left_pages: int
+    """Pages that are left to be sent, as far as is known: the guest goes on writing."""
+    bytes: int
+    elapsed_ns: int
+
+    def describe(self) -> str:
+        """Return it in some words: "42 % of 1,024 MiB, 310 MiB/s"."""
+        total = (self.pages + self.left_pages) * PAGE_BYTES / _MIB
+        return f"{self.percent} % of {total:,.0f} MiB, {self._bytes_per_s / _MIB:,.0f} MiB/s"
+
+    @property
+    def percent(self) -> int:
+        """How much of what there is to send has been sent."""
+        return 100 * self.pages // max(self.pages + self.left_pages, 1)
+
+    @property
+    def _bytes_per_s(self) -> float:
+        return self.bytes * 1e9 / max(self.elapsed_ns, 1)
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One host. Instructions are engine steps since reset, times are ns of host time.
 
@@ -98,6 +126,8 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     instructions: int = 0
     peer: str = ""
     """Name of the other half of the pair, or of what is to become it."""
+    transfer: Transfer | None = None
+    """Of a machine that is on its way to a new backup."""
     lag_instructions: int | None = None
     """How far the backup is behind the primary; of a backup: behind what it has heard."""
     lag_ns: int | None = None

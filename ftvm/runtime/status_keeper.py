@@ -16,6 +16,7 @@ from ftvm.runtime.status import (
     DiskStatus,
     HostStatus,
     Reason,
+    Transfer,
 )
 from ftvm.units import Nanoseconds
 
@@ -54,7 +55,12 @@ class StatusKeeper:
         else:
             self._meters.note(protocol.mark.count, protocol.mark.position, now)
 
-    def status(self, protocol: PrimaryProtocol | BackupProtocol, guest: Guest | None) -> HostStatus:
+    def status(
+        self,
+        protocol: PrimaryProtocol | BackupProtocol,
+        guest: Guest | None,
+        transfer: Transfer | None,
+    ) -> HostStatus:
         """Say how the node is."""
         now = now_ns()
         if isinstance(protocol, PrimaryProtocol):
@@ -99,6 +105,7 @@ class StatusKeeper:
             ),
             instructions=machine.count if machine else 0,
             peer=self.peer,
+            transfer=transfer,
             lag_instructions=writer_count - executed if paired else None,
             lag_ns=self._meters.lag_ns(executed, now) if paired else None,
             log_bytes=writer_position,

@@ -46,6 +46,7 @@ from ftvm.runtime.run_directory import make_run_directory
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink, Sinks
 from ftvm.runtime.sockets import LOOPBACK, listen
+from ftvm.runtime.status import Transfer
 from ftvm.runtime.transport import Closed, Received, Refused, Transport
 from ftvm.units import Nanoseconds
 
@@ -86,6 +87,7 @@ class Supervisor:
         self._alone: Replica | None = None
         """The primary that has no backup, if the guest runs alone."""
         self._recruit: Replica | None = None
+        self._transfer: Transfer | None = None
         """The new backup that is on its way."""
         self._recruits_failed = 0
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
@@ -170,6 +172,7 @@ class Supervisor:
             return
         if self._chronicle.ended or self._recruits_failed > _RECRUITS_MAX:
             return
+        self._transfer = None
         self._recruit = self._start_replica("recruit", primary)
 
     # --- what the caller does ---
@@ -280,6 +283,12 @@ class Supervisor:
         return next((r for r in newest if r.alive and r.role == role), None)
 
     @property
+    def transfer(self) -> tuple[str, Transfer] | None:
+        """The new backup that is being sent the machine, and how far that is."""
+        recruit, transfer = self._recruit, self._transfer
+        return None if recruit is None or transfer is None else (recruit.name, transfer)
+
+    @property
     def protected(self) -> bool:
         """Whether the guest can lose a replica now, as far as has been heard."""
         return self._alone is None and len(self._paired) == 2
@@ -336,6 +345,10 @@ class Supervisor:
             case control.WentAlone():
                 self._alone = replica
                 self._paired.clear()
+            case control.Transferring(_, transfer) if replica is self._alone:
+                self._transfer = transfer
+            case control.Unprotected():
+                self._transfer = None
             case control.Committing():
                 replica.commits_ns = now_ns()
             case control.Waits(why):

@@ -1,18 +1,20 @@
 """A session of measuring as people see it: progress, tables, changes."""
 
+import json
 import os
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from ftvm.bench import plan as plans
-from ftvm.bench.comparison import RULE, compare
+from ftvm.bench.comparison import RULE, Change
 from ftvm.bench.rivals import Rival
 from ftvm.bench.session import Document, describe_host
 from ftvm.bench.suite import Item, measure
@@ -31,8 +33,11 @@ class BenchScreen:
         self._out = Console(highlight=False, width=width)
         self._notices = Notices()
 
-    def list_items(self, items: Sequence[Item]) -> None:
+    def list_items(self, items: Sequence[Item], *, as_json: bool) -> None:
         """Say what can be measured."""
+        if as_json:
+            print(json.dumps([{"name": item.name, "what": item.what} for item in items], indent=2))
+            return
         width = max(len(item.name) for item in items)
         for item in items:
             print(f"{item.name:{width}}  {item.what}")
@@ -71,8 +76,7 @@ class BenchScreen:
             def tell(done: int, what: str) -> None:
                 progress.update(task, completed=done, description=what, refresh=True)
 
-            for _ in measure(document, items, rivals, plan, tell):
-                progress.refresh()
+            measure(document, items, rivals, plan, tell)
         document.load_after = round(os.getloadavg()[0], 2)
         document.wall_s = round(time.monotonic() - begun, 1)
         return document
@@ -95,8 +99,31 @@ class BenchScreen:
                 self._print(table)
         for name, why in document.missing.items():
             self._out.print(f"{name} is missing: {why}", soft_wrap=True)
+        self.show_failures(document)
+
+    def show_failures(self, document: Document) -> None:
+        """Say on standard error what could not be measured."""
         for name, why in document.failed.items():
             self._notices.error(f"{name} failed: {why}")
+        if document.interrupted:
+            self._notices.error("interrupted: these are the figures that there were")
+
+    def print_json(self, document: Document, changes: Sequence[Change] | None) -> None:
+        """Print all of a session, and what changed since an older one if that was asked for."""
+        printed = msgspec.to_builtins(document)
+        if changes is not None:
+            printed["changes"] = [
+                {
+                    "name": change.name,
+                    "ratio": change.ratio,
+                    "noise": change.noise,
+                    "regressed": change.regressed,
+                    "improved": change.improved,
+                }
+                for change in changes
+            ]
+        print(json.dumps(printed, indent=1))
+        self.show_failures(document)
 
     def _print(self, table: Table) -> None:
         shown = RichTable(title=table.title, box=box.SIMPLE_HEAD, title_justify="left")
@@ -106,9 +133,8 @@ class BenchScreen:
             shown.add_row(*row, end_section=number == len(table.rows) - table.summaries)
         self._out.print(shown)
 
-    def show_changes(self, old: Document, new: Document) -> bool:
-        """Show what changed; returns whether something regressed."""
-        changes = compare(old, new, self._clock)
+    def show_changes(self, changes: Sequence[Change], old: Document, new: Document) -> None:
+        """Show what changed between two sessions."""
         regressed = sorted((c for c in changes if c.regressed), key=lambda c: c.ratio)
         improved = sorted((c for c in changes if c.improved), key=lambda c: -c.ratio)
         if old.host.describe() != new.host.describe():
@@ -128,4 +154,3 @@ class BenchScreen:
             f"{len(changes)} compared since {old.begun}: {len(regressed)} regressed, "
             f"{len(improved)} improved"
         )
-        return bool(regressed)

@@ -37,9 +37,7 @@ from ftvm.ui.notices import Notices
 if TYPE_CHECKING:  # of the type checker's own
     from _typeshed import SupportsWrite
 
-_DESCRIPTION = """\
-Runs a 32-bit PC on two processes or hosts in virtual lockstep: when the primary
-dies, the backup goes on, and the guest's console never shows a seam."""
+_DESCRIPTION = "Runs a 32-bit PC twice, in lockstep: when the primary dies, the backup goes on."
 
 _GROUPS = (
     ("here", (demo_command, run_command, commit_command, guests_command)),

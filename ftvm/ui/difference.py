@@ -117,7 +117,7 @@ def _planted(a: RunReader, b: RunReader, count: int) -> str:
     flips = [
         f"{reader.name} has a flip planted here: {flip.address:#x}, bit {flip.bit}"
         for reader in (a, b)
-        for flip in reader.header.planted
+        for flip in reader.planted
         if flip.count == count
     ]
     return "; ".join(flips)

@@ -105,7 +105,7 @@ def summarize(reader: RunReader) -> Summary:
             for disk in header.config.disks
         ],
         guest_date=_date(header.config.epoch_s),
-        planted=[asdict(flip) for flip in header.planted],
+        planted=[asdict(flip) for flip in reader.planted],
         begin=reader.begin_count,
         end=reader.end_count,
         how=end.how if end else None,

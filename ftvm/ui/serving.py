@@ -22,6 +22,7 @@ from ftvm.ui.divergence import explain
 from ftvm.ui.notices import Notices
 from ftvm.ui.signals import ENDING, Signals
 from ftvm.ui.teller import in_ms
+from ftvm.ui.transfer_bar import TransferBar
 
 _MIB = 1 << 20
 _STATUS_OF_CAUSE = {
@@ -59,6 +60,7 @@ def serve(
 
     def heed() -> None:
         signals.drain()
+        teller.leaves()
         for number in ENDING:  # the next one ends us at once
             signal.signal(number, signal.SIG_DFL)
         if signals.caught is not None and not host.leave(signals.caught.name):
@@ -91,9 +93,20 @@ class HostTeller:
         self._backup = ""
         self._evidence = ""
         self._waits_for = ""
+        self._transfer = TransferBar(notices, beside_console=False)
+        self._leaves = False
+
+    def leaves(self) -> None:
+        """A second signal may come, and ends us with whatever is on the screen."""
+        self._transfer.end()
+        self._leaves = True
 
     def tell(self, told: control.Told) -> None:
         """Tell one thing."""
+        if isinstance(told, control.Transferring):
+            self._transferring(told)
+            return
+        self._transfer.end()
         match told:
             case control.Ready() if self._is_primary:
                 size = f"{self._config.memory_bytes / _MIB:g} MiB"
@@ -134,6 +147,12 @@ class HostTeller:
                     f"the guest runs on alone from instruction {count:,}, generation {generation}"
                 )
 
+    def _transferring(self, told: control.Transferring) -> None:
+        if self._leaves:
+            return
+        to = f"sending the machine to {address_in(told.node)}"
+        self._transfer.show(to if self._is_primary else "receiving the machine", told.transfer)
+
     def _protected(self, told: control.Protected) -> None:
         self._backup = address_in(told.node)
         self._waits_for = ""
@@ -149,6 +168,7 @@ class HostTeller:
 
     def conclude(self, verdict: Verdict, signals: Signals) -> int:
         """Tell how the host ended; returns the exit status."""
+        self._transfer.end()
         caught = signals.caught
         why = f"{caught.name}: " if caught else ""
         where = f"instruction {verdict.count:,}"

@@ -24,7 +24,7 @@ from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink, drop
 from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
-from ftvm.ui.console import QUIET_NS, STDIN, Input, Output
+from ftvm.ui.console import QUIET_NS, STDIN, STDOUT, Input, Output
 from ftvm.ui.divergence_desk import DivergenceDesk
 from ftvm.ui.exit_convention import OURS, exit_status_of
 from ftvm.ui.keyboard import Keyboard
@@ -34,6 +34,7 @@ from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.signals import Signals
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
+from ftvm.ui.transfer_bar import TransferBar
 from ftvm.units import Nanoseconds
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Session:
         self._view = ScreenView(self._output, self._notices) if spec.screen else None
         self._divergences = DivergenceDesk(self._notices)
         self._settled_ns: Nanoseconds | None = None
+        self._transfer = TransferBar(self._notices, beside_console=os.isatty(STDOUT))
         self._metrics: RunMetrics | None = None
 
     def run(self) -> RunReport:
@@ -91,6 +93,7 @@ class Session:
             self._divergences,
             raw,
             self._view or contextlib.nullcontext(),
+            self._transfer,
         ):
             supervisor.transport.watch(self._signals.descriptor, self._signals.drain)
             self._output.watch_reader(supervisor.transport)
@@ -167,6 +170,11 @@ class Session:
 
     def _look(self, supervisor: Supervisor) -> None:
         """Tell what is new."""
+        if (transfer := supervisor.transfer) is None:
+            self._transfer.end()
+        else:
+            name, done = transfer
+            self._transfer.show(f"sending the machine to backup {name}", done)
         self._teller.look(supervisor)
 
     def _patience(self, supervisor: Supervisor, keyboard: Input) -> Nanoseconds | None:

@@ -78,7 +78,8 @@ def _remark(answer: HostAnswer) -> str:
     elif status.role == "standby" and status.detail:
         said.append(f"stands by ({status.detail})")
     if status.protection == "starting" and status.peer:
-        said.append(f"{address_in(status.peer)} is being made the backup")
+        so_far = f": {status.transfer.describe()}" if status.transfer else ""
+        said.append(f"{address_in(status.peer)} is being made the backup{so_far}")
     if status.wait:
         said.append(f"the guest waits: {status.wait}")
     return f"{answer.address}: {'; '.join(said)}" if said else ""

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from ftvm_command import FtvmCommand
 
+from ftvm.bench.plan import TINY
+from ftvm.bench.session import Document, describe_host
+from ftvm.bench.suite import choose_items, choose_rivals, measure
+
 PNG, SVG = b"\x89PNG\r\n", b"<?xml"
 
 
@@ -54,7 +58,7 @@ def test_a_tiny_session_measures_everything(
 ) -> None:
     """All of it in the long mode, and whenever a change is checked, as a command of its own."""
     chosen = () if request.config.getoption("--long") else (*SOME, *OTHERS)
-    done = ftvm("bench", *chosen, "--tiny", "--json", "figures.json", "--plots", "plots")
+    done = ftvm("bench", *chosen, "--tiny", "-o", "figures.json", "--plots", "plots")
     assert (done.status, done.err) == (0, "")
     told = json.loads((ftvm.home / "figures.json").read_text())
     assert told["host"]["cpu"]
@@ -93,7 +97,7 @@ def test_a_tiny_session_measures_everything(
 
 
 def test_a_stock_engine_is_not_given_what_it_cannot_do(ftvm: FtvmCommand) -> None:
-    done = ftvm("bench", "--tiny", "syscalls", "--rivals", "stock", "--json", "figures.json")
+    done = ftvm("bench", "--tiny", "syscalls", "--rivals", "stock", "-o", "figures.json")
     assert done.status == 0
     told = json.loads((ftvm.home / "figures.json").read_text())
     assert [m["column"] for m in told["measurements"] if m["section"] == "speed"] == ["counted"]
@@ -101,7 +105,7 @@ def test_a_stock_engine_is_not_given_what_it_cannot_do(ftvm: FtvmCommand) -> Non
 
 def test_a_session_equals_itself(ftvm: FtvmCommand, session: dict[str, Any]) -> None:
     file = put(ftvm, "old.json", session)
-    done = ftvm("bench", "--from", file, "--compare", file)
+    done = ftvm("bench", "--show", file, "--compare", file)
     assert done.status == 0
     assert "0 regressed, 0 improved" in done.out.decode()
 
@@ -110,14 +114,14 @@ def test_a_slower_machine_is_no_regression(ftvm: FtvmCommand, session: dict[str,
     old = put(ftvm, "old.json", session)
     for cell in session["measurements"]:
         cell["samples"] = [sample / 2 for sample in cell["samples"]]
-    done = ftvm("bench", "--from", put(ftvm, "new.json", session), "--compare", old)
+    done = ftvm("bench", "--show", put(ftvm, "new.json", session), "--compare", old)
     assert done.status == 0
 
 
 def test_a_slower_engine_is_one(ftvm: FtvmCommand, session: dict[str, Any]) -> None:
     old = put(ftvm, "old.json", session)
     session["measurements"][1]["samples"] = [150.0, 151.0, 149.0]
-    done = ftvm("bench", "--from", put(ftvm, "new.json", session), "--compare", old)
+    done = ftvm("bench", "--show", put(ftvm, "new.json", session), "--compare", old)
     assert done.status == 1
     assert "regressed  speed / sieve / counted: 0.75 times as good" in done.out.decode()
 
@@ -125,14 +129,40 @@ def test_a_slower_engine_is_one(ftvm: FtvmCommand, session: dict[str, Any]) -> N
 def test_what_drowns_in_noise_is_none(ftvm: FtvmCommand, session: dict[str, Any]) -> None:
     old = put(ftvm, "old.json", session)
     session["measurements"][1]["samples"] = [150.0, 100.0, 200.0]
-    done = ftvm("bench", "--from", put(ftvm, "new.json", session), "--compare", old)
+    done = ftvm("bench", "--show", put(ftvm, "new.json", session), "--compare", old)
     assert done.status == 0
+
+
+def test_ctrl_c_keeps_what_there_is() -> None:
+    document = Document(host=describe_host(), command="", size="tiny", begun="", load_before=0)
+
+    def tell(_: int, what: str) -> None:
+        if what.startswith("matrix, turn 1 of 1: record"):
+            raise KeyboardInterrupt
+
+    measure(document, choose_items(["sieve", "matrix"]), choose_rivals(["record"]), TINY, tell)
+    assert document.interrupted
+    measured = [(m.row, m.column) for m in document.section("speed")]
+    assert measured == [("sieve", "counted"), ("sieve", "record"), ("matrix", "counted")]
+
+
+def test_all_of_it_can_be_had_as_json(ftvm: FtvmCommand, session: dict[str, Any]) -> None:
+    old = put(ftvm, "old.json", session)
+    session["measurements"][1]["samples"] = [150.0, 151.0, 149.0]
+    done = ftvm("bench", "--show", put(ftvm, "new.json", session), "--compare", old, "--json")
+    assert (done.status, done.err) == (1, "")
+    told = json.loads(done.out)
+    assert told["measurements"][1]["samples"] == [150.0, 151.0, 149.0]
+    (change,) = told["changes"]
+    assert (change["name"], change["regressed"]) == ("speed / sieve / counted", True)
+    listed = json.loads(ftvm("bench", "--list", "--json").out)
+    assert "speed/sieve" in [item["name"] for item in listed]
 
 
 def test_tiny_and_full_are_not_compared(ftvm: FtvmCommand, session: dict[str, Any]) -> None:
     old = put(ftvm, "old.json", session)
     session["size"] = "tiny"
-    done = ftvm("bench", "--from", put(ftvm, "new.json", session), "--compare", old)
+    done = ftvm("bench", "--show", put(ftvm, "new.json", session), "--compare", old)
     assert done.status == 2
     assert done.lines == ["ftvm: old.json is of a full session, this is a tiny"]
 
@@ -143,9 +173,9 @@ def test_tiny_and_full_are_not_compared(ftvm: FtvmCommand, session: dict[str, An
         (("bench", "sleeve"), "nothing to measure is called 'sleeve'"),
         (("bench", "--rivals", "VMware"), "no rival 'VMware'"),
         (("bench", "--compare", "none.json"), "none.json: No such file"),
-        (("bench", "--from", "empty.json"), "empty.json: not what ftvm bench --json writes"),
-        (("bench", "--from", "empty.json", "--tiny"), "--from measures nothing"),
-        (("bench", "sieve", "--json", "no/where"), "cannot write the figures no/where"),
+        (("bench", "--show", "empty.json"), "empty.json: not what ftvm bench -o writes"),
+        (("bench", "--show", "empty.json", "--tiny"), "--show measures nothing"),
+        (("bench", "sieve", "-o", "no/where"), "cannot write the figures no/where"),
     ],
 )
 def test_bad_input_is_one_line(ftvm: FtvmCommand, arguments: tuple[str, ...], word: str) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from pair_session import Session, run_spec
+from recorded_run import open_run
 
+from ftvm.log.comparison import Comparison
+from ftvm.log.state_difference import compare_machines
 from ftvm.runtime.replica import Replica
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.supervisor import Supervisor
-from ftvm.units import Nanoseconds
+from ftvm.units import InstructionCount, Nanoseconds
 
 READY = b"counter: ready\n"
 FAILURE_TIMEOUT = Nanoseconds(400_000_000)
@@ -87,6 +90,33 @@ def test_a_flipped_bit_is_found_by_the_next_digest(run: Session) -> None:
     ours = next(c for c in status(run, primary).checks if c.number == theirs.number)
     assert ours.instruction == theirs.instruction
     assert ours.digest != theirs.digest
+
+
+def test_a_flip_is_in_the_recording_and_is_flipped_again(
+    guest_images: Path, tmp_path: Path
+) -> None:
+    spec = replace(run_spec(guest_images, "counter", record=tmp_path / "run"), protects=False)
+    output = bytearray()
+    with Supervisor(spec, output.extend) as supervisor:
+        supervisor.start()
+        run = Session(supervisor, output)
+        run.until(lambda: bytes(output) == READY and supervisor.protected)
+        type_and_see(run, 1)
+        replica(run, "backup").flip(ADDRESS, BIT)
+        type_and_see(run, 2)
+        run.until(lambda: bool(supervisor.report().divergences))
+        supervisor.write(b"q")
+        run.finish()
+    straight, bent = (open_run((tmp_path / f"run.{name}").read_bytes()) for name in "ab")
+    assert straight.planted == ()
+    (flip,) = bent.planted
+    assert (flip.address, flip.bit) == (ADDRESS, BIT)
+    comparison = Comparison(straight, bent)
+    parting = comparison.find()
+    assert (parting.equal, parting.different) == (flip.count - 1, flip.count)
+    one, other = comparison.stand_at(InstructionCount(flip.count))
+    found = compare_machines(one.machine, other.machine, 10)
+    assert [(at, a ^ b) for at, a, b in found.memory] == [(ADDRESS, 1 << BIT)]
 
 
 def test_a_paused_primary_is_replaced_and_halts_when_it_wakes_up(run: Session) -> None:

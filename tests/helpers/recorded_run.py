@@ -5,7 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ftvm.log.frames import START_BYTES, Frame, FrameReader, Kind, encode_frame
-from ftvm.log.run_format import Flip, RunHeader, decode_end, encode_end, encode_header
+from ftvm.log.run_format import (
+    CheckpointPlace,
+    Flip,
+    RunHeader,
+    decode_end,
+    encode_end,
+    encode_flip,
+)
 from ftvm.log.run_reader import RunReader
 from ftvm.log.run_replay import Finding, RunReplay
 from ftvm.log.run_writer import RunWriter
@@ -93,22 +100,25 @@ def plant(data: bytes, *flips: Flip) -> bytes:
     """Return the run as a replica with these planted faults records it: with no more
     checkpoints once it has one."""
     reader = open_run(data)
-    header = encode_header(replace(reader.header, planted=flips))
-    made = data[:START_BYTES] + encode_frame(Kind.HEADER, header, START_BYTES)
-    places = []
+    made = data[:START_BYTES]
+    places: list[CheckpointPlace] = []
+    has_flips = False
     first = min((flip.count for flip in flips), default=2**63)
     for frame in FrameReader(io.BytesIO(data)).frames(START_BYTES):
         assert isinstance(frame, Frame)
         body = frame.body
-        if frame.kind is Kind.HEADER:
-            continue
+        if frame.kind is Kind.LOG and flips and not has_flips:
+            for flip in flips:
+                made += encode_frame(Kind.FLIP, encode_flip(flip), len(made))
+            has_flips = True
         if frame.kind is Kind.CHECKPOINT:
             place = next(p for p in reader.checkpoints if p.offset == frame.offset)
             if place.count >= first:
                 continue
             places.append(replace(place, offset=len(made)))
         elif frame.kind is Kind.END:
-            end = replace(decode_end(frame, "a run"), checkpoints=tuple(places))
+            end = decode_end(frame, "a run")
+            end = replace(end, checkpoints=tuple(places), planted=flips)
             body = encode_end(end, len(made))
         made += encode_frame(frame.kind, body, len(made))
     return made

@@ -82,8 +82,21 @@ def test_a_guest_that_writes_faster_than_it_is_sent_is_slowed_down(machine: Mach
     assert sender.allowance is not None
     assert sender.rounds > 2
     last = [piece for piece in pieces if piece[:1] == b"P"][-1]
-    assert len(last) <= 4 * (PAGE_BYTES + 4) + 9
+    assert len(last) <= 4 * (PAGE_BYTES + 4) + 13
     assert received(pieces).state_digest() == machine.state_digest()
+
+
+def test_both_sides_know_how_much_is_left(machine: Machine) -> None:
+    sender = StateSender(machine)
+    receiver = StateReceiver()
+    begun = sender.left_pages
+    assert begun == len(machine.cpu.used_pages())
+    receiver.feed(sender.next_piece() or b"")  # the configuration
+    while (piece := sender.next_piece()) is not None:
+        receiver.feed(piece)
+        assert receiver.pages == sender.pages
+        assert receiver.left_pages == sender.left_pages == begun - sender.pages
+    assert sender.left_pages == 0
 
 
 def test_the_sender_goes_on_as_if_nothing_had_happened(machine: Machine) -> None:
@@ -105,10 +118,10 @@ DAMAGES: dict[str, Damage] = {
     "an empty piece": lambda p: [p[0], b"", *p[1:]],
     "a piece too long": lambda p: [p[0], p[1] + b"\0", *p[2:]],
     "a bit of a page flipped": lambda p: [p[0], p[1][:-1] + bytes([p[1][-1] ^ 1]), *p[2:]],
-    "a page elsewhere": lambda p: [p[0], p[1][:9] + b"\xff\x0f\0\0" + p[1][13:], *p[2:]],
-    "a page behind the memory": lambda p: [p[0], p[1][:9] + b"\0\x10\0\0" + p[1][13:], *p[2:]],
-    "too many pages": lambda p: [p[0], b"P" + bytes(4) + b"\xff\0\0\0" + bytes(4 * 255), *p[1:]],
-    "no pages": lambda p: [p[0], b"P" + bytes(8), *p[1:]],
+    "a page elsewhere": lambda p: [p[0], p[1][:13] + b"\xff\x0f\0\0" + p[1][17:], *p[2:]],
+    "a page behind the memory": lambda p: [p[0], p[1][:13] + b"\0\x10\0\0" + p[1][17:], *p[2:]],
+    "too many pages": lambda p: [p[0], b"P" + bytes(4) + b"\xff\0\0\0" + bytes(4 * 256), *p[1:]],
+    "no pages": lambda p: [p[0], b"P" + bytes(12), *p[1:]],
     "an unknown piece": lambda p: [p[0], b"X", *p[1:]],
     "a configuration that is none": lambda p: [b"H\xc1", *p[1:]],
     "no memory": lambda p: [b"H" + encode_plain(MachineConfig(0, CONFIG.epoch_s)), *p[1:]],
@@ -150,5 +163,5 @@ def test_what_is_true_of_any_machine_suits_a_receiver_that_takes_what_comes(
 
 def test_pieces_are_bounded(machine: Machine) -> None:
     pieces, _ = pieces_of(machine, 10_000)
-    assert max(map(len, pieces)) <= PIECE_PAGES * (PAGE_BYTES + 4) + 9
+    assert max(map(len, pieces)) <= PIECE_PAGES * (PAGE_BYTES + 4) + 13
     assert transfer.REST_PAGES_MAX * PAGE_BYTES <= 2 << 20

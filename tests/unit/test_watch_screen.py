@@ -1,8 +1,9 @@
 """The screen without a terminal: what its lines say, and what its keys do."""
 
 import pytest
-from watched_pair import Pair, alone, dead, sighting, well
+from watched_pair import SECOND, Pair, alone, dead, sighting, well
 
+from ftvm.runtime.status import Transfer
 from ftvm.ui.watch.deeds import Deed
 from ftvm.ui.watch.frame import draw
 from ftvm.ui.watch.screen import Screen
@@ -57,6 +58,18 @@ def test_all_that_matters_is_on_the_screen_at_every_size(
         *("k kill  s pause", "K kill  S pause  f flip", "p protect again", "c cut the link"),
         *("? help", "q quit", "counter: ready", "  25     500,000,000", "pid 4097"),
     ):
+        assert user.sees(text, width, height), text
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_transfer_is_followed(user: User, width: int, height: int) -> None:
+    sent = Transfer(pages=1_101, left_pages=1 << 18, bytes=1_101 << 12, elapsed_ns=SECOND // 10)
+    starting = {"transfer": sent, "protection": "starting"}
+    primary = sighting("a", "primary", state="protecting", **starting)
+    backup = sighting("c", "backup", state="receiving", **starting)
+    user.pair.step(dead("b", "backup"), primary, backup, times=3)
+    assert user.sees("A new backup is being made: 0 % of 1,028 MiB, 43 MiB/s. The guest runs on.")
+    for text in ("PROTECTING", "sends the machine", "is sent the machine", "received", "0 %"):
         assert user.sees(text, width, height), text
 
 
@@ -219,7 +232,7 @@ def test_who_reads_only_the_advice_gets_through_two_failovers(user: User) -> Non
     new = sighting("c", "backup", state="receiving")
     sending = sighting("b", "primary", state="protecting", protection="starting", generation=2)
     user.pair.step(dead("a", "primary"), sending, new)
-    assert user.sees("A new backup is being sent the machine")
+    assert user.sees("A new backup is being made")
     b, c = sighting("b", "primary", generation=2), sighting("c", "backup", generation=2)
     user.pair.step(dead("a", "primary"), b, c)
     assert user.sees("k kills the primary")

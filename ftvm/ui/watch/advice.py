@@ -26,7 +26,9 @@ def advise(model: PairModel, view: View) -> tuple[str, str]:
         case "deciding":
             return _deciding(model), CAREFUL
         case "protecting":
-            return "A new backup is being sent the machine; the guest runs on meanwhile.", CAREFUL
+            transfer = primary.status.transfer if primary and primary.status else None
+            so_far = f": {transfer.describe()}" if transfer else ""
+            return f"A new backup is being made{so_far}. The guest runs on.", CAREFUL
         case "alone":
             name = primary.name if primary else "one process"
             how = "p starts a new backup." if owned else "Any host can join: ftvm serve --join."

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from ftvm.runtime.status import HostStatus
+from ftvm.runtime.status import HostStatus, Transfer
 from ftvm.ui.watch import deeds, figures
 from ftvm.ui.watch.deeds import Deed
 from ftvm.ui.watch.lines import LABEL, join, plain, right_align, spread
@@ -20,9 +20,9 @@ _WORDS = {
     "paired": ("running", "green"),
     "arbitrating": ("asking the store", "yellow"),
     "solo": ("alone", "yellow"),
-    "protecting": ("sending its state", "yellow"),
+    "protecting": ("sends the machine", "yellow"),
     "joining": ("joining", "yellow"),
-    "receiving": ("receiving state", "yellow"),
+    "receiving": ("is sent the machine", "yellow"),
     "ready": ("nearly ready", "yellow"),
     "following": ("following", "green"),
     "catching up": ("catching up", "yellow"),
@@ -177,7 +177,9 @@ def _rows(place: Place, model: PairModel) -> list[tuple[str, str, str]]:
         return [("", "", "")] * _BODY
     rates = place.rates
     alive = place.sighting.alive
-    speed = figures.speed(rates.instructions_per_s) if alive else "-"
+    is_recruit = place.sighting.role == "backup" and status.transfer is not None
+    runs = alive and not is_recruit
+    speed = figures.speed(rates.instructions_per_s) if runs else "-"
     log = f"{figures.size(status.log_bytes_per_s)}/s" if alive else "-"
     rows = [
         ("instructions", f"{status.instructions:,}", "bold"),
@@ -194,10 +196,11 @@ def _rows(place: Place, model: PairModel) -> list[tuple[str, str, str]]:
         ]
     else:
         lag, lag_ns = _lag(status, model)
+        transfer = status.transfer
         rows += [
             ("behind", "-" if lag is None else f"{lag:,} ins.", ""),
             ("", "-" if lag_ns is None else f"{figures.milliseconds(lag_ns)} ms", ""),
-            ("buffer", _fill(status), ""),
+            ("buffer", _fill(status), "") if transfer is None else _received(transfer),
             ("checks equal", f"{model.chain.equal:,}", ""),
         ]
     return rows
@@ -218,7 +221,16 @@ def _lag(status: HostStatus, model: PairModel) -> tuple[int | None, int | None]:
 
 def _fill(status: HostStatus) -> str:
     """How full the log's buffer is: a bar, and bytes."""
-    most = status.buffer_bytes_max or 1
-    cells = min(-(-status.buffer_bytes * _BAR_CELLS // most), _BAR_CELLS)
-    bar = "■" * cells + "·" * (_BAR_CELLS - cells)
+    bar = _bar(status.buffer_bytes, status.buffer_bytes_max)
     return f"{bar} {figures.size(status.buffer_bytes):>8}"
+
+
+def _received(transfer: Transfer) -> tuple[str, str, str]:
+    """How much of the machine a new backup has."""
+    bar = _bar(transfer.pages, transfer.pages + transfer.left_pages)
+    return "received", f"{bar} {transfer.percent:>6} %", ""
+
+
+def _bar(part: int, whole: int) -> str:
+    cells = min(-(-part * _BAR_CELLS // max(whole, 1)), _BAR_CELLS)
+    return "■" * cells + "·" * (_BAR_CELLS - cells)
