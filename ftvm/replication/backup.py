@@ -69,10 +69,10 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-_STEPS = 16
-_SOON = 128
-"""A mark is so near, as a part of the lag bound, that it will be executed in half a millisecond."""
+_STEPS = 8
 """So often within the bound on its lag a backup that is behind says how far it is."""
+_SOON = 256
+"""A mark is so near, as a part of the lag bound, that it will be executed in half a millisecond."""
 
 
 class BackupProtocol(Party):

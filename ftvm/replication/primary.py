@@ -151,7 +151,9 @@ class PrimaryProtocol(Party):
             return self.count
         if not self.shares_log:
             return None
-        return InstructionCount(self.lockstep.executed + self._settings.lag_count_max)
+        limit = InstructionCount(self.lockstep.executed + self._settings.lag_count_max)
+        mark_at = InstructionCount(self.lockstep.marked.count + self._settings.mark_count_max)
+        return min(limit, mark_at) if mark_at > self.count else limit
 
     @property
     def state_room(self) -> int:

@@ -10,7 +10,7 @@ _GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
 LAG_BOUND_NS = Nanoseconds(250 * _MILLISECOND_NS)
-_LAG_COUNT_MAX = InstructionCount(50_000_000)
+_LAG_COUNT_MAX = InstructionCount(100_000_000)
 _MARKS_PER_LAG = 8
 """How finely a lag is known: so many marks at least between none and its bound."""
 _MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARKS_PER_LAG)
@@ -39,7 +39,7 @@ FAILURE_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _BEATS_MIN = 20
 """Heartbeats within the silence that means loss: patient enough for a host under load."""
 _STALL_FACTOR = 5
-_LAG_COUNTS_PER_NS = 0.2
+_LAG_COUNTS_PER_NS = 0.4
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from ftvm.runtime.observers import Observers
 from ftvm.runtime.screen_pacer import ScreenPacer
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-TURN_NS = Nanoseconds(10_000_000)
-"""How long a guest runs while nothing happens; what happens ends its turn."""
-SLEEP_TURN_NS = Nanoseconds(30_000_000)
-"""The same of one that sleeps but for its timer."""
+TURN_NS = Nanoseconds(30_000_000)
+"""How long a guest runs, or sleeps but for its timer, while nothing happens and nothing is due;
+what happens ends its turn."""
+TURN_MIN_NS = Nanoseconds(1_000_000)
+"""What it gets although something is due."""
 
 
 class LiveTurns:
@@ -63,9 +64,11 @@ class LiveTurns:
         while (arrived := self._arrivals.next_for(guest)) is not None:
             self._give_input(arrived)
         limit = protocol.run_limit
-        deadline = Nanoseconds(now + TURN_NS)
         until = until if limit is None else min(limit, until)
-        outputs = guest.run(until, deadline, self._sleep_until(now))
+        ends_at = _turn_end(now, protocol.deadline())
+        # A sleeper would hold up its transfer.
+        sleeps = protocol.state is not PrimaryState.PROTECTING
+        outputs = guest.run(until, ends_at, ends_at if sleeps else now)
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
@@ -84,12 +87,6 @@ class LiveTurns:
             self._ended_told = True
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
         self.held_bytes_max = max(self.held_bytes_max, protocol.held_bytes)
-
-    def _sleep_until(self, now: Nanoseconds) -> Nanoseconds:
-        if self._protocol.state is PrimaryState.PROTECTING:  # a sleeper would hold up its transfer
-            return now
-        due = self._protocol.deadline()
-        return Nanoseconds(now + SLEEP_TURN_NS if due is None else min(due, now + SLEEP_TURN_NS))
 
     def _give_input(self, arrived: InputArrived) -> None:
         protocol, machine = self._protocol, self._guest.machine
@@ -129,7 +126,7 @@ class ReplayTurns:
             cpu.set_mark(protocol.run_limit)
         consumed = guest.machine.input_bytes.copy()
         try:
-            outputs = guest.run(FOREVER, Nanoseconds(now_ns() + TURN_NS))
+            outputs = guest.run(FOREVER, _turn_end(now_ns(), protocol.deadline()))
         except DivergenceError as error:
             protocol.diverged(guest.machine.count, str(error))
             return
@@ -142,6 +139,11 @@ class ReplayTurns:
         if guest.end is not None:
             protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest())
         protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
+
+
+def _turn_end(now: Nanoseconds, due: Nanoseconds | None) -> Nanoseconds:
+    longest = now + TURN_NS
+    return Nanoseconds(longest if due is None else max(min(due, longest), now + TURN_MIN_NS))
 
 
 def _behind(count: int) -> InstructionCount:

@@ -248,11 +248,11 @@ def test_machine_at_the_mark_with_log_left_still_has_work(following: Backup) -> 
 
 def test_progress_is_told_at_the_mark_and_so_often_within_the_bound(following: Backup) -> None:
     following.hear(mark(900))
-    following.run(60)
+    following.run(124)
     assert following.sent() == []
-    following.run(62)
-    assert following.sent() == [ack(900, 0, 62)]
-    following.run(120)
+    following.run(125)
+    assert following.sent() == [ack(900, 0, 125)]
+    following.run(249)
     assert following.sent() == []
     following.run(900)
     assert following.sent() == [ack(900, 0, 900)]
