@@ -7,6 +7,7 @@ pages and sectors written since the one before.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftvm.log.run_format import DIVERGED, CheckpointFrame, Flip, RunHeader, Stand
@@ -92,7 +93,7 @@ class LastEqual:
         self._state = describe(self._machine)
         del self._log[: len(self._log) - self._machine.cpu.log_pending]
 
-    def _copy(self, pages: list[int]) -> None:
+    def _copy(self, pages: Sequence[int]) -> None:
         memory = self._machine.cpu.memory
         self._pages.update(pages)
         for first, end in spans(pages):
