@@ -56,8 +56,8 @@ PUMP_PIECES = 8
 """Pieces to send between two turns of the guest."""
 
 ALLOWANCE_MIN = 64
-"""Fewest instructions of a guest that is slowed down, between `PUMP_PIECES` pieces: even if each
-writes two pages, that is less than was sent."""
+"""Fewest instructions of a guest that is slowed down, in one turn: even if each writes two pages,
+that is less than `PUMP_PIECES` pieces take along."""
 
 _SETTLE_PIECES = 64
 _SECTORS_PER_PAGE = PAGE_BYTES // SECTOR_BYTES
