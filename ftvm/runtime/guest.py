@@ -198,6 +198,8 @@ class Guest:
         with self._checks_noted():
             reason = self.machine.run(until, deadline)
         self._flip_if_due()
+        if self.last_equal is not None:
+            self.last_equal.copy_some()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(
             len(output.data) for output in outputs if output.channel is Stream.CONSOLE
