@@ -38,6 +38,7 @@ from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.incoming import IncomingLog
 from ftvm.replication.messages import (
+    ANY_LAG,
     CONSOLE,
     DETAIL,
     Ack,
@@ -378,6 +379,8 @@ class BackupProtocol(Party):
         self.identity = replace(
             self.identity, run=message.run, image=message.image, config=message.config
         )
+        if message.lag_ns != ANY_LAG:  # a bound is the pair's, whoever is its primary
+            self._settings = self._settings.with_lag(message.lag_ns)
         self.console.run = message.run
         self.console.announce(Role.BACKUP, self.generation)
         if not comes:

@@ -350,7 +350,10 @@ class PrimaryProtocol(Party):
             self._receive_from_backup(self._backup, b"", now)
 
     def _join(self, candidate: Candidate, theirs: Hello, now: Nanoseconds) -> None:
-        mine = greeting(self.identity, Role.PRIMARY, self.generation, self.count, self.position)
+        mine = greeting(
+            self.identity, Role.PRIMARY, self.generation, self.count, self.position,
+            lag_ns=self._settings.lag_ns_max,
+        )  # fmt: skip
         if (why := misfit(mine, theirs)) is not None:
             raise ProtocolError(why)
         wants = theirs.needs_state
