@@ -438,8 +438,10 @@ class Node:
     def measured(self) -> control.Measured:
         """Say how this node is, with what it measured if that was asked for."""
         hold = self._observers.hold
-        counts, sum_ns = (tuple(hold.counts), hold.sum_ns) if hold else ((), 0)
-        return control.Measured(self.status(), counts, sum_ns)
+        if hold is None:
+            return control.Measured(self.status(), (), 0, ())
+        percentiles = hold.percentiles(0.5, 0.99)
+        return control.Measured(self.status(), tuple(hold.counts), hold.sum_ns, percentiles)
 
     def stop(self, detail: str) -> None:
         """End because the user wants it, and with a primary its backup."""
