@@ -128,7 +128,9 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int = 0, fed: int = 0) -> None:
         self._held_guest = guest = Guest(machine, self._transport.descriptor, output_bytes)
         guest.arm(self._crash)
-        self._observers.recorder = prepare(self.config, self._protocol.identity, guest)
+        self._observers.recorder = prepare(
+            self.config, self._protocol.identity, guest, self._say_alive
+        )
         if isinstance(self._protocol, BackupProtocol):
             self._turns = ReplayTurns(guest, self._protocol, LogPosition(fed))
         else:
@@ -254,6 +256,12 @@ class Node:
             self._turns.run()
         elif self._turns is not None:
             self._turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
+
+    def _say_alive(self) -> None:
+        """In the middle of long work: nobody shall take us for dead."""
+        for beat in self._protocol.beats(now_ns()):
+            self._transport.send(beat.link, beat.data)
+        self._transport.flush()
 
     # --- the guest's state, for a new backup ---
 
