@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftvm.log import last_equal
-from ftvm.log.last_equal import LastEqual
+from ftvm.log.last_equal import LastEqual, Replica
 from ftvm.log.run_format import RunHeader
 from ftvm.log.run_reader import RunReader
 from ftvm.machine import snapshot
@@ -38,8 +38,9 @@ def backup_of(primary: Machine) -> Machine:
 
 
 def kept_by(last: LastEqual) -> Machine:
-    header = RunHeader("engine", bytes(16), "a", "sort", bytes(32), "", CONFIG, 0, ())
-    straight, _ = last.recordings(header, header, Nanoseconds(0))
+    header = RunHeader("engine", bytes(16), "a", "sort", bytes(32), "", CONFIG, 0)
+    replica = Replica(header, ())
+    straight, _ = last.recordings(replica, replica, Nanoseconds(0))
     reader = RunReader(io.BytesIO(straight), "straight")
     base, _ = reader.checkpoint(reader.place_before(InstructionCount(1 << 62)))
     return snapshot.restore(base.snapshot)
