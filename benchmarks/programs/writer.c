@@ -20,7 +20,7 @@ const char guest_name[] = "writer";
 #define FIRST_BYTE 0x400000u /* behind everything that is linked into a guest */
 #define MEGABYTE 0x100000u
 #define TICKS_HZ 500
-#define PAGES_FOR_A_DOT 2048
+#define PAGES_FOR_A_DOT 512
 
 static void nothing(void) {}
 

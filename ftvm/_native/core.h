@@ -131,8 +131,11 @@ struct Core {
     uint64_t *code_tlb[2]; /* supervisor, user: generation << 20 | physical page */
     uint64_t code_tlb_generation;
     uint8_t *page_flags;
+    uint32_t dirty_pages, dirty_pages_max;
+    uint64_t dirtied_pages;
     uint64_t *page_hashes;
     uint64_t memory_hash;
+    bool hash_is_fresh;
     int fill_access;
 
     CorePortBuffer port_buffer;

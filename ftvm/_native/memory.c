@@ -23,6 +23,18 @@ static void forget_translations(Core *core, uint64_t page) {
     tb_invalidate_phys_range_x86_64(core->uc, page << PAGE_SHIFT, (page + 1) << PAGE_SHIFT);
 }
 
+static void mark_dirty(Core *core, uint64_t page) {
+    uint8_t *flags = &core->page_flags[page];
+
+    core->hash_is_fresh = false;
+    if (!(*flags & PAGE_DIRTY)) {
+        core->dirtied_pages++;
+        if (++core->dirty_pages == core->dirty_pages_max)
+            core->deadline_ns = 0; /* this run's: it ends within a slice */
+    }
+    *flags |= PAGE_DIRTY | PAGE_UNSENT;
+}
+
 int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newly_executed) {
     uint64_t page = physical >> PAGE_SHIFT;
 
@@ -34,7 +46,7 @@ int memory_filter_fill(Core *core, uint64_t physical, int protection, bool *newl
         *newly_executed = true;
     }
     if (core->fill_access == ACCESS_STORE)
-        *flags |= PAGE_DIRTY | PAGE_UNSENT;
+        mark_dirty(core, page);
     if (!(*flags & PAGE_DIRTY))
         protection &= ~PROT_PAGE_WRITE;
     if (!(*flags & PAGE_EXECUTED)) {
@@ -50,7 +62,7 @@ void memory_mark_dirty(Core *core, uint64_t physical, uint64_t length) {
         return;
     uint64_t last = (physical + length - 1) >> PAGE_SHIFT;
     for (uint64_t page = physical >> PAGE_SHIFT; page <= last && page < core->ram_pages; page++)
-        core->page_flags[page] |= PAGE_DIRTY | PAGE_UNSENT;
+        mark_dirty(core, page);
 }
 
 /* The engine's own look-up, for every access that misses the TLB's fast path,
@@ -110,17 +122,30 @@ static uint32_t next_dirty(const Core *core, uint32_t page) {
     return page;
 }
 
-/* Hash of all memory, as of now; only pages written since the last call are
- * read, and their bits are left for core_synchronize() to clear. */
+/* Hash of all memory, as of now; only pages written since core_synchronize() are
+ * read, whose bits are left for it to clear, and none if nothing has run since. */
 uint64_t core_hash_memory(Core *core) {
+    if (core->hash_is_fresh)
+        return core->memory_hash;
     for (uint32_t page = next_dirty(core, 0); page < core->ram_pages;
          page = next_dirty(core, page + 1)) {
         uint64_t hash = hash_page(core->ram + (size_t)page * PAGE_BYTES, page);
         core->memory_hash += hash - core->page_hashes[page];
         core->page_hashes[page] = hash;
     }
+    core->hash_is_fresh = true;
     return core->memory_hash;
 }
+
+/* How many pages were written since the last core_synchronize(). */
+uint32_t core_dirty_page_count(const Core *core) { return core->dirty_pages; }
+
+/* The sum of that over all spans between two of them. */
+uint64_t core_dirtied_pages(const Core *core) { return core->dirtied_pages; }
+
+/* Makes core_run() return CORE_DEADLINE within a slice once there are so many: what
+ * is to be hashed bounds how long the guest stands still for its digest. */
+void core_set_dirty_pages_max(Core *core, uint32_t pages) { core->dirty_pages_max = pages; }
 
 /* Numbers of the pages written since the last core_synchronize(). Returns how
  * many there are; at most `capacity` of them are stored. */

@@ -441,6 +441,7 @@ CoreReason core_run(Core *core, uint64_t until, uint64_t deadline_ns) {
     Core *outer = core_running;
 
     core_running = core;
+    core->hash_is_fresh = false;
     core->until = until;
     core->deadline_ns = deadline_ns;
     clock_sync(&core->clock);

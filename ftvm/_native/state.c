@@ -196,5 +196,6 @@ void core_synchronize(Core *core) {
     core->tail.instructions = 0;
     for (uint32_t page = 0; page < core->ram_pages; page++)
         core->page_flags[page] &= PAGE_TRANSLATED | PAGE_UNSENT;
+    core->dirty_pages = 0;
     tlb_empty(core);
 }

@@ -11,21 +11,27 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from ftvm.bench.channel import MESSAGE, greet, hear, other_process
 from ftvm.bench.guest_run import Reported, run_guest
 from ftvm.bench.measurement import Measurement, percentile
 from ftvm.bench.plan import Plan, Tell
 from ftvm.bench.programs import image_path
 from ftvm.bench.rivals import COUNTED, PAIR
 from ftvm.bench.watch import CannotRunError, Typing
+from ftvm.runtime import security
+from ftvm.runtime.addresses import Address
+from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.supervisor import Supervisor
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 LOG_SECTION = "log of a pair"
 COMMIT_SECTION = "output commit"
 FAILOVER_SECTION = "failover"
 
+ECHO, PROTECTED_ECHO = "TCP echo", "protected echo"
 _READY, _KEY, _LAST_KEY = b"ready\n", b"i", b"q"
 _TICK = Nanoseconds(1_000_000)
 _PATIENCE_S = 60.0
@@ -80,22 +86,82 @@ def measure_log(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
 
 
 def measure_commit(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
-    """From a key to its answer: the output rule makes the pair wait for its backup once."""
-    answers: dict[str, list[float]] = {"TCP echo": [], COUNTED: [], PAIR: []}
+    """From a key to its answer, and how much of that the output rule holds the answer back.
+
+    Beside a byte's way to another process and back: that is what the rule waits for.
+    """
+    answers: dict[str, list[float]] = {}
+    held: list[tuple[float, ...]] = []
     for turn in range(plan.turns):
         tell(f"output commit, turn {turn + 1} of {plan.turns}")
-        answers["TCP echo"] += _tcp_echoes(plan.seconds)
+        answers.setdefault(ECHO, []).extend(_tcp_echoes(plan.seconds))
+        answers.setdefault(PROTECTED_ECHO, []).extend(_protected_echoes(plan.seconds))
         for rival in (COUNTED, PAIR):
             run = run_guest(rival, "counter", "", typing=typing_for(plan.seconds))
-            answers[rival] += run.watched.answers_s
-    for kind, samples in answers.items():
+            answers.setdefault(rival, []).extend(run.watched.answers_s)
+        held.append(_held(plan.seconds))
+    for at, (name, part) in enumerate(_PARTS):
+        figures = {kind: percentile(samples, part) * 1e3 for kind, samples in answers.items()}
         yield [
-            _figure(
-                COMMIT_SECTION, f"key to answer, {name}", kind, "ms",
-                [percentile(samples, part) * 1e3],
-            )
-            for name, part in _PARTS
-        ]  # fmt: skip
+            _figure(COMMIT_SECTION, f"key to answer, {name}", kind, "ms", [figure])
+            for kind, figure in figures.items()
+        ]
+        yield [
+            *(
+                _figure(COMMIT_SECTION, f"output held, {name}", kind, "ms", [figures[kind]])
+                for kind in (ECHO, PROTECTED_ECHO)
+            ),
+            _figure(COMMIT_SECTION, f"output held, {name}", PAIR, "ms", [one[at] for one in held]),
+        ]
+
+
+def _held(seconds: float) -> tuple[float, ...]:
+    """How long a pair that is typed at holds its output, from made to released: p50, p99 in ms."""
+    output = bytearray()
+    spec = RunSpec(
+        image_path=image_path("counter"),
+        image_name="counter",
+        memory_bytes=64 << 20,
+        append="",
+        solo=False,
+        crashes=(),
+        epoch_s=0,
+        metrics=Address("127.0.0.1", 0),  # nobody scrapes them; the replicas measure
+    )
+    with Supervisor(spec, output.extend) as supervisor:
+        supervisor.start()
+        poll_until(supervisor, lambda: supervisor.protected and output.endswith(_READY))
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            supervisor.write(_KEY)
+            poll_until(supervisor, partial(_answered, output, len(output)))
+        primary = supervisor.replica("primary")
+        assert primary is not None
+        primary.measure()
+        poll_until(supervisor, lambda: not primary.asked)
+        supervisor.write(_LAST_KEY)
+        poll_until(supervisor, lambda: supervisor.finished)
+    if primary.measured is None or not supervisor.report().replicas_equal:
+        raise CannotRunError("the pair did not stay a pair")
+    return tuple(ns / 1e6 for ns in primary.measured.hold_percentiles_ns)
+
+
+def _answered(output: bytearray, size: int) -> bool:
+    return len(output) > size and output.endswith(b"\n")
+
+
+def _protected_echoes(seconds: float) -> list[float]:
+    """Times that a mark's length takes to another process and back, as a pair's channel does it."""
+    secured, samples = security.from_key(generate_key()), []
+    with other_process(secured) as port:
+        transport = Transport(secured)
+        link = greet(transport, port)
+        until = time.perf_counter() + seconds
+        while (begun := time.perf_counter()) < until:
+            transport.send(link, MESSAGE)
+            hear(transport, len(MESSAGE))
+            samples.append(time.perf_counter() - begun)
+    return samples
 
 
 def _tcp_echoes(seconds: float) -> list[float]:

@@ -59,7 +59,7 @@ class Measured:
         return self.protection.bytes / 1e6 / (self.copy_ns / 1e9)
 
 
-FULL = (Case(64, 0), Case(64, 4), Case(64, 56), Case(512, 0), Case(512, 32), Case(512, 448))
+FULL = (Case(64, 0), Case(64, 4), Case(64, 56), Case(1024, 0), Case(1024, 64), Case(1024, 960))
 TINY = (Case(16, 0), Case(16, 4))
 
 FIGURES: dict[str, tuple[str, str, Callable[[Measured], float]]] = {

@@ -3,10 +3,13 @@
 The machine as it was at the last digest that was equal, and the log since: from
 there the primary's run can be done again, and the backup's beside it, until they
 part. The copies of memory and disks are brought up to date at each digest by the
-pages and sectors written since the one before.
+pages and sectors written since the one before. The first copy of a large memory
+takes longer than a backup may be silent, so it is made bit by bit while the
+machine runs.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftvm.log.run_format import DIVERGED, CheckpointFrame, Flip, RunHeader, Stand
@@ -16,6 +19,9 @@ from ftvm.machine.disk import Disk
 from ftvm.machine.machine import Machine
 from ftvm.machine.state import DiskSectors, describe, spans
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, Sector, StreamOffset
+
+COPY_PAGES = 2048
+"""Pages of the first copy between two runs: 8 MiB take a few milliseconds."""
 
 
 class _LastDisk:
@@ -67,10 +73,19 @@ class LastEqual:
         machine.cpu.take_unsent()
         self._memory = bytearray(machine.config.memory_bytes)
         self._pages: set[int] = set()
-        self._copy(machine.cpu.used_pages())
+        self._left = machine.cpu.used_pages()
+        """Pages of the first copy that are still to be made."""
+        self.copy_some()
+        self.is_whole = not self._left
+        """Whether the copy is the machine as it was at one digest."""
         self._disks = tuple(_LastDisk(disk) for disk in machine.disks)
         self._state = describe(machine)
         machine.when_equal = self._stand
+
+    def copy_some(self) -> None:
+        """Go on with the first copy, if there is anything left of it; between two runs."""
+        some, self._left = self._left[:COPY_PAGES], self._left[COPY_PAGES:]
+        self._copy(self._machine.cpu.unwritten(some))  # the others come with the next digest
 
     def fed(self, entries: bytes) -> None:
         """Take what the machine is given of the log."""
@@ -90,9 +105,10 @@ class LastEqual:
         for disk in self._disks:
             disk.stand()
         self._state = describe(self._machine)
+        self.is_whole = not self._left
         del self._log[: len(self._log) - self._machine.cpu.log_pending]
 
-    def _copy(self, pages: list[int]) -> None:
+    def _copy(self, pages: Sequence[int]) -> None:
         memory = self._machine.cpu.memory
         self._pages.update(pages)
         for first, end in spans(pages):

@@ -48,9 +48,11 @@ class RunWriter:
         machine: Machine,
         host_ns: Nanoseconds,
         begin: CheckpointFrame | None = None,
+        meanwhile: Callable[[], None] = snapshot.nothing,
     ) -> None:
         self._write: Callable[[bytes], object] = write
         self._machine = machine
+        self._meanwhile = meanwhile
         self._entries = bytearray()
         self._moments: list[Moment] = []
         self._position = LogPosition(0)
@@ -137,7 +139,8 @@ class RunWriter:
         """
         stand = Stand(self._machine.count, self._position, self._output)
         bases = self._machine.cpu.log_bases
-        self._add(CheckpointFrame(stand, host_ns, bases, snapshot.take(self._machine)))
+        state = snapshot.take(self._machine, self._meanwhile)
+        self._add(CheckpointFrame(stand, host_ns, bases, state))
 
     def _add(self, checkpoint: CheckpointFrame) -> None:
         stand = checkpoint.stand

@@ -6,7 +6,7 @@ there ends the run and comes out of it.
 """
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
@@ -409,30 +409,43 @@ class Cpu:
         """Return the 64-bit hash of all memory."""
         return int(lib.core_hash_memory(self._core))
 
-    def dirty_pages(self) -> list[int]:
+    @property
+    def dirty_page_count(self) -> int:
+        """How many pages were written since the last `synchronize`."""
+        return int(lib.core_dirty_page_count(self._core))
+
+    @property
+    def dirtied_pages(self) -> int:
+        """The sum of that over all spans between two: one written in each counts in each."""
+        return int(lib.core_dirtied_pages(self._core))
+
+    def set_dirty_pages_max(self, pages: int) -> None:
+        """Make `run` return soon, as at its deadline, once there are so many."""
+        lib.core_set_dirty_pages_max(self._core, pages)
+
+    def dirty_pages(self) -> Sequence[int]:
         """Return the numbers of pages written since the last `synchronize`."""
         return self._pages(lib.core_dirty_pages)
 
-    def used_pages(self) -> list[int]:
+    def used_pages(self) -> Sequence[int]:
         """Return the numbers of pages that are not all zeros, as of the last `hash_memory`."""
         return self._pages(lib.core_used_pages)
 
-    def _pages(self, list_pages: Any) -> list[int]:
-        pages = ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
-        found = list_pages(self._core, pages, len(pages))
-        return ffi.unpack(pages, found)  # type: ignore[no-any-return]
+    def _pages(self, list_pages: Any) -> Sequence[int]:
+        pages = self._room_for_pages()
+        return _page_numbers(pages, list_pages(self._core, pages, len(pages)))
 
     @property
     def unsent_pages(self) -> int:
         """How many pages were written since `take_unsent`."""
         return int(lib.core_unsent_pages(self._core))
 
-    def unwritten(self, pages: list[int]) -> list[int]:
+    def unwritten(self, pages: Sequence[int]) -> list[int]:
         """Return those of `pages` that were not written since."""
         core, is_unsent = self._core, lib.core_is_unsent
         return [page for page in pages if not is_unsent(core, page)]
 
-    def take_unsent(self) -> tuple[list[int], list[int]]:
+    def take_unsent(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return the pages written since the last call: with content, and those that are zeros.
 
         Call it right behind `synchronize`.
@@ -440,7 +453,7 @@ class Cpu:
         pages, zeros = self._room_for_pages(), self._room_for_pages()
         zero_count = ffi.new("size_t *")
         count = lib.core_take_unsent(self._core, pages, zeros, zero_count)
-        return ffi.unpack(pages, count), ffi.unpack(zeros, zero_count[0])
+        return _page_numbers(pages, count), _page_numbers(zeros, zero_count[0])
 
     def _room_for_pages(self) -> Any:
         return ffi.new("uint32_t[]", self.memory_bytes // PAGE_BYTES)
@@ -448,6 +461,11 @@ class Cpu:
     def synchronize(self) -> None:
         """Make what follows independent of what went before; see state.c."""
         lib.core_synchronize(self._core)
+
+
+def _page_numbers(pages: Any, count: int) -> Sequence[int]:
+    """Those in a C array: a list of all pages of a large machine takes Python long to make."""
+    return memoryview(ffi.buffer(pages, count * ffi.sizeof("uint32_t"))).cast("I")
 
 
 REGISTER_BYTES: Final = ffi.sizeof("CoreCpu")

@@ -15,7 +15,7 @@ checkpoint does: the original and the copy go on from the same empty TLB.
 import hashlib
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,6 +40,8 @@ MAGIC = b"ftvmsnap"
 VERSION = 2
 _HEADER = struct.Struct("<8sII32s")
 _BODY_BYTES_MAX = 1 << 32
+_DEFLATED_AT_ONCE = 1 << 22
+"""Bytes: some tens of milliseconds of work."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,19 @@ class Snapshot:
     disks: tuple[DiskSectors, ...] = ()
 
 
-def take(machine: Machine) -> bytes:
-    """Return the machine's state; the machine goes on as its copies do."""
+def nothing() -> None:
+    """Do what there is to do meanwhile: nothing."""
+
+
+def take(machine: Machine, meanwhile: Callable[[], None] = nothing) -> bytes:
+    """Return the machine's state; the machine goes on as its copies do.
+
+    A large memory takes seconds to deflate: `meanwhile` is called now and then.
+    """
     machine.cpu.synchronize()
     disks = tuple(sectors_of(disk) for disk in machine.disks)
-    return encode(describe(machine), machine.cpu.used_pages(), machine.cpu.memory, disks)
+    pages = machine.cpu.used_pages()
+    return encode(describe(machine), pages, machine.cpu.memory, disks, meanwhile)
 
 
 def encode(
@@ -68,12 +78,22 @@ def encode(
     pages: Sequence[int],
     memory: memoryview,
     disks: tuple[DiskSectors, ...],
+    meanwhile: Callable[[], None] = nothing,
 ) -> bytes:
     """Return the snapshot of a machine with this state, these pages but for zeros, these disks."""
     content = b"".join(memory[first:end] for first, end in spans(pages))
-    body = zlib.compress(encode_plain(Snapshot(state, tuple(pages), content, disks)), 1)
+    plain = encode_plain(Snapshot(state, tuple(pages), content, disks))
+    body = b"".join(_deflated(plain, meanwhile))
     checksum = hashlib.blake2b(body, digest_size=32).digest()
     return _HEADER.pack(MAGIC, VERSION, len(body), checksum) + body
+
+
+def _deflated(plain: bytes, meanwhile: Callable[[], None]) -> Iterator[bytes]:
+    deflater, view = zlib.compressobj(1), memoryview(plain)
+    for at in range(0, len(view), _DEFLATED_AT_ONCE):
+        yield deflater.compress(view[at : at + _DEFLATED_AT_ONCE])
+        meanwhile()
+    yield deflater.flush()
 
 
 def restore(data: bytes, open_images: OpenImages = no_images) -> Machine:

@@ -23,6 +23,7 @@ Pages are not deflated: that is slower than a network is.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftvm.errors import StateError
@@ -41,21 +42,22 @@ from ftvm.machine.state import (
 )
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
-PIECE_PAGES = 32
-"""Pages in a piece: 128 KiB are some 0.1 ms of work for either side."""
+PIECE_PAGES = 60
+"""Pages in a piece: 240 KiB, near the most a message holds, are some 0.2 ms of work for either
+side."""
 
 REST_PAGES_MAX = 512
 """Pages that may be left for the pause: 2 MiB take a few milliseconds."""
 
-PIECE_SECTORS = 256
+PIECE_SECTORS = 480
 """Sectors in a piece, as many bytes."""
 
 PUMP_PIECES = 8
 """Pieces to send between two turns of the guest."""
 
 ALLOWANCE_MIN = 64
-"""Fewest instructions of a guest that is slowed down, between `PUMP_PIECES` pieces: even if each
-writes two pages, that is less than was sent."""
+"""Fewest instructions of a guest that is slowed down, in one turn: even if each writes two pages,
+that is less than `PUMP_PIECES` pieces take along."""
 
 _SETTLE_PIECES = 64
 _SECTORS_PER_PAGE = PAGE_BYTES // SECTOR_BYTES
@@ -81,13 +83,14 @@ class StateSender:
         machine.checkpoint()
         machine.cpu.take_unsent()
         self._pages = machine.cpu.used_pages()
-        self._zeros: list[int] = []
+        self._zeros: Sequence[int] = ()
         self._at = 0
         for disk in machine.disks:
             disk.take_unsent()
         self._sectors = [disk.written for disk in machine.disks]
         self._round_pages = self._left_of_round
         self._round_count = machine.count
+        self._round_dirtied = machine.cpu.dirtied_pages
         self._header: bytes | None = b"H" + encode_plain(machine.config)
         self.ready = False
         """Whether the rest is small enough to be sent while the guest stands still."""
@@ -146,18 +149,23 @@ class StateSender:
     def _next_round(self) -> None:
         self._machine.checkpoint()
         self._take_written()
-        pages = self._left_of_round
+        pages, dirtied = self._left_of_round, self._machine.cpu.dirtied_pages
         if 4 * pages > 3 * self._round_pages:
-            self.allowance = self._slower(pages)
+            self.allowance = self._slower(max(pages, dirtied - self._round_dirtied))
         self._round_pages, self._round_count = pages, self._machine.count
+        self._round_dirtied = dirtied
         self.rounds += 1
 
     def _slower(self, written: int) -> int:
-        """Half the pages sent between two turns, by what the guest did in this round."""
+        """Half the pages sent between two turns, by what the guest did in this round.
+
+        `written` counts a page once for each digest before which it was written, or one
+        that goes through its memory again and again would seem to write little.
+        """
         executed = self._machine.count - self._round_count
         slower = PUMP_PIECES * PIECE_PAGES // 2 * executed // written
         if self.allowance is not None:
-            slower = min(slower, self.allowance // 4)
+            slower = min(slower, self.allowance // 2)
         return max(slower, ALLOWANCE_MIN)
 
     def _next_of_round(self) -> bytes | None:
@@ -167,10 +175,10 @@ class StateSender:
             full = cpu.unwritten(self._pages[self._at : self._at + PIECE_PAGES])
             self._at += PIECE_PAGES
             if full:
-                return self._piece(full, [])
+                return self._piece(full, ())
         if self._zeros:
             zeros, self._zeros = self._zeros[:PIECE_PAGES], self._zeros[PIECE_PAGES:]
-            return self._piece([], zeros)
+            return self._piece((), zeros)
         for drive, disk in enumerate(self._machine.disks):
             while self._sectors[drive]:
                 some = disk.unwritten(self._sectors[drive][:PIECE_SECTORS])
@@ -181,7 +189,7 @@ class StateSender:
                     return b"".join((head, numbers, disk.content(some)))
         return None
 
-    def _piece(self, full: list[int], zeros: list[int]) -> bytes:
+    def _piece(self, full: Sequence[int], zeros: Sequence[int]) -> bytes:
         memory = self._machine.cpu.memory
         content = [memory[first:end] for first, end in spans(full)]
         self.pages += len(full) + len(zeros)

@@ -12,6 +12,7 @@ answers with `state_complete`, or with `diverged` if they make no machine.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ftvm.errors import ProtocolError
@@ -38,6 +39,7 @@ from ftvm.replication.framing import FrameDecoder
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.incoming import IncomingLog
 from ftvm.replication.messages import (
+    ANY_LAG,
     CONSOLE,
     DETAIL,
     Ack,
@@ -293,8 +295,8 @@ class BackupProtocol(Party):
         elif self._pulse is not None and self._link is not None:
             if self._pulse.silent(now):
                 self._lose_primary(LossCause.SILENT, "")
-            elif self._pulse.beat_due(now):
-                self._events.append(Send(self._link, self._pulse.beat(self.count)))
+            else:
+                self._events.extend(self._beats(now))
         elif self._greet_until is not None and now >= self._greet_until:
             self._lose_primary(LossCause.SILENT, "no answer to the greeting")
 
@@ -307,6 +309,10 @@ class BackupProtocol(Party):
             farewell = Goodbye(Reason.USER_ACTION, 0, DETAIL.fit(detail))
             self._events.append(Send(self._link, farewell))
         self._events.append(Ended(Reason.USER_ACTION, 0))
+
+    def _beats(self, now: Nanoseconds) -> Iterator[Send]:
+        if self._pulse is not None and self._link is not None and self._pulse.beat_due(now):
+            yield Send(self._link, self._pulse.beat(self.count))
 
     # --- inside --------------------------------------------------------------------------
 
@@ -378,6 +384,8 @@ class BackupProtocol(Party):
         self.identity = replace(
             self.identity, run=message.run, image=message.image, config=message.config
         )
+        if message.lag_ns != ANY_LAG:  # a bound is the pair's, whoever is its primary
+            self._settings = self._settings.with_lag(message.lag_ns)
         self.console.run = message.run
         self.console.announce(Role.BACKUP, self.generation)
         if not comes:

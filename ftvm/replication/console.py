@@ -1,6 +1,6 @@
 """The node's side of the console channel, for a backup and for a primary alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ftvm.errors import ProtocolError
@@ -142,6 +142,12 @@ class ConsoleService:
                 self._drop(link, "heartbeats missed")
             elif pulse.beat_due(now):
                 self._emit(Send(link, pulse.beat()))
+
+    def beats(self, now: Nanoseconds) -> Iterator[Send]:
+        """Yield the heartbeats that are due."""
+        for link, console in self._links.items():
+            if console.pulse is not None and console.pulse.beat_due(now):
+                yield Send(link, console.pulse.beat())
 
     def receive(self, link: Link, data: bytes, now: Nanoseconds) -> None:
         """Take bytes from an endpoint; whatever is wrong with them ends that connection only."""

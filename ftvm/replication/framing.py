@@ -50,9 +50,10 @@ FIELDS = {
 
 def encode(message: Message) -> bytes:
     """Return the frame of `message`; ValueError if a field has no legal wire form."""
-    body = b"".join(kind.put(getattr(message, name)) for name, kind in FIELDS[type(message)])
-    length = len(body) + HEADER_BYTES - LENGTH_BYTES
-    return length.to_bytes(LENGTH_BYTES, "big") + bytes([PROTOCOL_VERSION, message.CODE]) + body
+    fields = [kind.put(getattr(message, name)) for name, kind in FIELDS[type(message)]]
+    length = sum(map(len, fields)) + HEADER_BYTES - LENGTH_BYTES
+    header = length.to_bytes(LENGTH_BYTES, "big") + bytes([PROTOCOL_VERSION, message.CODE])
+    return b"".join((header, *fields))
 
 
 class FrameDecoder:
@@ -131,7 +132,7 @@ class FrameDecoder:
             )
         if len(buffer) < LENGTH_BYTES + length:
             return None
-        payload = bytes(buffer[HEADER_BYTES : LENGTH_BYTES + length])
+        payload = memoryview(buffer)[HEADER_BYTES : LENGTH_BYTES + length].tobytes()
         del buffer[: LENGTH_BYTES + length]
         return _decode(message, payload)
 

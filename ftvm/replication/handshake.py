@@ -1,8 +1,8 @@
 """Greetings on the logging channel, and whether two of them fit."""
 
-from ftvm.replication.messages import HASH_UNKNOWN, RUN_UNKNOWN, Hello, Role
+from ftvm.replication.messages import ANY_LAG, HASH_UNKNOWN, RUN_UNKNOWN, Hello, Role
 from ftvm.replication.settings import Identity
-from ftvm.units import Generation, InstructionCount, LogPosition
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
 
 def greeting(
@@ -12,6 +12,7 @@ def greeting(
     count: InstructionCount,
     position: LogPosition,
     needs_state: bool = False,
+    lag_ns: Nanoseconds = ANY_LAG,
 ) -> Hello:
     """Return what a node says of itself, standing at (count, position) or without a machine."""
     return Hello(
@@ -25,6 +26,7 @@ def greeting(
         count=count,
         position=position,
         needs_state=needs_state,
+        lag_ns=lag_ns,
     )
 
 

@@ -40,6 +40,7 @@ CountField: TypeAlias = Annotated[InstructionCount, Unsigned(8)]
 PositionField: TypeAlias = Annotated[LogPosition, Unsigned(8)]
 OffsetField: TypeAlias = Annotated[StreamOffset, Unsigned(8)]
 ANY_SILENCE = Nanoseconds(0)
+ANY_LAG = Nanoseconds(0)
 SpanField: TypeAlias = Annotated[Nanoseconds, Unsigned(8)]
 GenerationField: TypeAlias = Annotated[Generation, Unsigned(8)]
 ChannelField: TypeAlias = Annotated[Channel, Unsigned(2)]
@@ -123,6 +124,9 @@ class Hello(Message, frozen=True):
     needs_state: Annotated[bool, Flag()]
     """Whether a backup has no machine yet: count and position are 0 and say nothing. False from
     a primary."""
+    lag_ns: SpanField
+    """How far the pair's backup may be behind, from a primary: the backup keeps to it when it is
+    the primary itself. ANY_LAG from a backup."""
 
 
 class Entries(Message, frozen=True):

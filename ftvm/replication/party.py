@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ftvm.replication.console import ConsoleService
-from ftvm.replication.events import Event, Link
+from ftvm.replication.events import Event, Link, Send
 from ftvm.replication.flow import Flow, Wait
 from ftvm.replication.settings import Identity, Settings
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds
@@ -78,6 +78,19 @@ class Party(ABC):
         else:
             self._hear(link, data, now)
         self.flow.waits(self.wait, now)
+
+    def beats(self, now: Nanoseconds) -> Iterator[Send]:
+        """Yield the heartbeats that are due, past the other events: for long work between two.
+
+        Nobody is judged, because nobody was listened to.
+        """
+        if not self.over:
+            yield from self.console.beats(now)
+            yield from self._beats(now)
+
+    @abstractmethod
+    def _beats(self, now: Nanoseconds) -> Iterator[Send]:
+        """Yield those to the other half."""
 
     def closed(self, link: Link) -> None:
         """Note that a connection is gone; one that loses the other half acts at once."""

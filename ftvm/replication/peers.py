@@ -86,12 +86,9 @@ class Backup:
             return LossCause.SILENT
         return LossCause.STALLED if stalls_at is not None and now >= stalls_at else None
 
-    def beat(self, count: InstructionCount, now: Nanoseconds) -> bool:
-        """Say that we are alive, if it is time; return whether it was."""
-        due = self._pulse.beat_due(now)
-        if due:
-            self.send(self._pulse.beat(count))
-        return due
+    def beat(self, count: InstructionCount, now: Nanoseconds) -> Send | None:
+        """Return the word that we are alive, if it is time for it."""
+        return Send(self.link, self._pulse.beat(count)) if self._pulse.beat_due(now) else None
 
     def add_log(self, data: bytes) -> None:
         """Take log that the next `publish` sends."""

@@ -16,6 +16,7 @@ itself delayed does not take that for the peer's silence.
 """
 
 from collections import deque
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -35,6 +36,7 @@ from ftvm.replication.events import (
     PeerJoined,
     PeerLost,
     ProtectionFailed,
+    Send,
     StateWanted,
 )
 from ftvm.replication.flow import Wait
@@ -315,8 +317,13 @@ class PrimaryProtocol(Party):
             self._lose_backup(cause, stands if cause is LossCause.STALLED else "")
         else:
             self._publish(now)
-            if backup.beat(self.count, now):
+            if beats := list(self._beats(now)):
+                self._events.extend(beats)
                 self._tell_released()
+
+    def _beats(self, now: Nanoseconds) -> Iterator[Send]:
+        if self._backup is not None and (beat := self._backup.beat(self.count, now)) is not None:
+            yield beat
 
     # --- inside: the pair ------------------------------------------------------------------
 
@@ -352,7 +359,10 @@ class PrimaryProtocol(Party):
             self._receive_from_backup(self._backup, b"", now)
 
     def _join(self, candidate: Candidate, theirs: Hello, now: Nanoseconds) -> None:
-        mine = greeting(self.identity, Role.PRIMARY, self.generation, self.count, self.position)
+        mine = greeting(
+            self.identity, Role.PRIMARY, self.generation, self.count, self.position,
+            lag_ns=self._settings.lag_ns_max,
+        )  # fmt: skip
         if (why := misfit(mine, theirs)) is not None:
             raise ProtocolError(why)
         wants = theirs.needs_state

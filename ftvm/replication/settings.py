@@ -1,6 +1,6 @@
 """What a node is told about itself and about its limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftvm.units import InstructionCount, Nanoseconds
 
@@ -44,7 +44,7 @@ _LAG_COUNTS_PER_NS = 0.4
 
 @dataclass(frozen=True)
 class Settings:
-    """Bounds in space and time; both nodes of a pair should have the same."""
+    """Bounds in space and time. A backup takes over its primary's bound on the lag."""
 
     heartbeat_interval_ns: Nanoseconds = _HEARTBEAT_INTERVAL_NS
     """How often each side says that it is alive."""
@@ -85,6 +85,22 @@ class Settings:
     holds_exit: bool = False
     """Whether a primary asks before it tells the guest's end outside (ExitDue)."""
 
+    def with_lag(self, ns: Nanoseconds) -> "Settings":
+        """Return them with another bound on the lag, and all that follows from it.
+
+        The bound in instructions is what a fast host executes in that time.
+        """
+        if ns == self.lag_ns_max:
+            return self
+        count = int(ns * _LAG_COUNTS_PER_NS)
+        return replace(
+            self,
+            lag_ns_max=ns,
+            lag_count_max=InstructionCount(count),
+            mark_interval_ns=Nanoseconds(ns // _MARKS_PER_LAG),
+            mark_count_max=InstructionCount(count // _MARKS_PER_LAG),
+        )
+
     @property
     def silence_max_ns(self) -> Nanoseconds:
         """Silence that means loss."""
@@ -97,18 +113,12 @@ def settings_for(
     """Return what follows from the two times that a user may choose.
 
     A peer counts as lost after `failure_timeout_ns` of silence; one that is
-    alive and does not move, after some of these. The bound on the backup's lag
-    in instructions is what a fast host executes in `lag_ns_max`.
+    alive and does not move, after some of these.
     """
     interval_ns = min(failure_timeout_ns // _BEATS_MIN, _HEARTBEAT_INTERVAL_NS)
-    lag_count_max = int(lag_ns_max * _LAG_COUNTS_PER_NS)
     return Settings(
         heartbeat_interval_ns=Nanoseconds(interval_ns),
         heartbeats_missed_max=failure_timeout_ns // interval_ns,
         stall_timeout_ns=Nanoseconds(_STALL_FACTOR * failure_timeout_ns),
-        lag_ns_max=lag_ns_max,
-        lag_count_max=InstructionCount(lag_count_max),
-        mark_interval_ns=Nanoseconds(lag_ns_max // _MARKS_PER_LAG),
-        mark_count_max=InstructionCount(lag_count_max // _MARKS_PER_LAG),
         holds_exit=True,
-    )
+    ).with_lag(lag_ns_max)

@@ -93,6 +93,8 @@ class Measured(msgspec.Struct, frozen=True, tag="measured"):
     status: HostStatus
     hold_counts: tuple[int, ...]
     hold_sum_ns: int
+    hold_percentiles_ns: tuple[int, ...]
+    """How long half, and 99 of 100, of the newest outputs were held at most; empty without any."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

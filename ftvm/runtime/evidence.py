@@ -19,6 +19,8 @@ from ftvm.runtime.run_recorder import describe_run, planted_flips
 
 PRIMARY_RUN, BACKUP_RUN = "primary.run", "backup.run"
 
+_CANNOT = "; so where the replicas part cannot be found"
+
 
 def leave_evidence(
     config: control.NodeConfig,
@@ -29,6 +31,9 @@ def leave_evidence(
 ) -> None:
     """Write the two of a backup that has diverged, in a directory of their own, and tell of it."""
     if guest.last_equal is None:
+        return
+    if not guest.last_equal.is_whole:
+        tell(control.Refused(f"{config.name} was not equal for long enough{_CANNOT}"))
         return
     ours = Replica(describe_run(config, identity, guest), guest.planted)
     # Whoever joined later joined another primary, or one that has its flips behind it.
@@ -51,4 +56,4 @@ def _write(place: Path, name: str, files: dict[str, bytes]) -> control.Told:
             failure = f"cannot write {error.filename or directory}: {error.strerror}"
         else:
             return control.Evidence(str(directory))
-    return control.Refused(f"{failure}; so where the replicas part cannot be found")
+    return control.Refused(f"{failure}{_CANNOT}")

@@ -32,6 +32,10 @@ IDLE_INSTRUCTIONS = 2_000_000
 """The same of a guest that was given no input and did less than so many instructions: it
 sleeps, but for its timer."""
 
+CHECKPOINT_PAGES = 16384
+"""So many written pages make a digest due at any time: the guest stands still while they are
+hashed, and 64 MiB take some 15 ms."""
+
 INPUT_PIECE_BYTES = 4096
 NOT_AT_ALL = Nanoseconds(0)
 
@@ -66,6 +70,7 @@ class Guest:
     def __init__(self, machine: Machine, wake: int, output_bytes: int = 0) -> None:
         self.machine = machine
         self.machine.cpu.set_wake(wake)
+        self.machine.cpu.set_dirty_pages_max(CHECKPOINT_PAGES)
         self.end: tuple[End, int] | None = None
         self.output_bytes = output_bytes
         self.recorder = Recorder()
@@ -193,6 +198,8 @@ class Guest:
         with self._checks_noted():
             reason = self.machine.run(until, deadline)
         self._flip_if_due()
+        if self.last_equal is not None:
+            self.last_equal.copy_some()
         outputs = self.machine.take_outputs()
         self.output_bytes += sum(
             len(output.data) for output in outputs if output.channel is Stream.CONSOLE
@@ -235,7 +242,8 @@ class Guest:
         did = self.machine.count - self._checkpoint_count
         idle = did < IDLE_INSTRUCTIONS and not self._addressed
         interval_ns = IDLE_CHECKPOINT_INTERVAL_NS if idle else CHECKPOINT_INTERVAL_NS
-        if not did or now < self._checkpointed_at + interval_ns:
+        is_time = now >= self._checkpointed_at + interval_ns
+        if not did or not (is_time or self.machine.cpu.dirty_page_count >= CHECKPOINT_PAGES):
             return
         self._checkpointed_at = now
         self._checkpoint_count = self.machine.count

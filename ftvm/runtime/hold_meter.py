@@ -12,6 +12,9 @@ BOUNDS_NS = tuple(
 )  # fmt: skip
 """Upper bounds of the histogram's buckets; the last bucket has none."""
 
+NEWEST = 4096
+"""So many outputs are known one by one."""
+
 
 class HoldMeter:
     """A histogram of one node's life, for output that it made as primary."""
@@ -19,6 +22,7 @@ class HoldMeter:
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS_NS) + 1)
         self.sum_ns = 0
+        self._newest: deque[int] = deque(maxlen=NEWEST)
         self._held: deque[tuple[StreamOffset, Nanoseconds]] = deque()
 
     def made(self, end: StreamOffset, now: Nanoseconds) -> None:
@@ -31,3 +35,9 @@ class HoldMeter:
             held_ns = now - self._held.popleft()[1]
             self.counts[bisect_left(BOUNDS_NS, held_ns)] += 1
             self.sum_ns += held_ns
+            self._newest.append(held_ns)
+
+    def percentiles(self, *parts: float) -> tuple[int, ...]:
+        """How long at most these parts (0 to 1) of the newest outputs were held, in ns."""
+        ordered = sorted(self._newest)
+        return tuple(ordered[int(part * (len(ordered) - 1))] for part in parts if ordered)

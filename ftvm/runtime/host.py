@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ftvm.errors import HostError, UsageError
+from ftvm.replication.arbitration import Outcome
 from ftvm.replication.events import HaltCause
 from ftvm.replication.framing import Kind
 from ftvm.replication.messages import Reason
@@ -33,6 +34,7 @@ from ftvm.runtime.node import Node
 from ftvm.runtime.status import HostStatus
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
+from ftvm.runtime.stores import Holder
 from ftvm.runtime.transport import Closed, Refused, Transport
 from ftvm.units import Generation, Nanoseconds
 
@@ -48,6 +50,14 @@ class Verdict:
     """Of an end in good order: why."""
     is_primary: bool
     count: int
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A primary that needs a backup."""
+
+    address: Address
+    status: HostStatus
 
 
 class Host:
@@ -69,7 +79,11 @@ class Host:
         self._join = join
         self._transport = transport
         self._tell = tell
-        self._store_asker = StoreAsker()
+        self._store_asker: StoreAsker[Outcome] = StoreAsker()
+        self._store_judge: StoreAsker[Holder] = StoreAsker()
+        self._candidate: _Candidate | None = None
+        """The primary of which the store has been asked and has not answered."""
+        self._chosen: _Candidate | None = None
         self._store_url = parse_store_url(config.store_url)
         self._began_ns = now_ns()
         self._node: Node | None = None
@@ -133,9 +147,10 @@ class Host:
             self._status,
             lambda line: self._tell(control.Refused(line)),
         )
+        self._transport.watch(self._store_judge.descriptor, self._store_answered)
         asked_ns = now_ns()
-        found = None
-        while not self._left and found is None:
+        self._chosen = None
+        while not self._left and self._chosen is None:
             now = now_ns()
             if inquirer.settled and now >= asked_ns + RETRY_INTERVAL_NS:
                 inquirer.forget()
@@ -154,46 +169,57 @@ class Host:
             self._is_known = self._is_known or bool(inquirer.answers)
             if not self._is_known:
                 inquirer.check_secret()
-            if inquirer.settled and now >= self._tried_ns + RETRY_INTERVAL_NS:
-                found = self._choose(inquirer)
+            is_time = now >= self._tried_ns + RETRY_INTERVAL_NS
+            if inquirer.settled and is_time and self._candidate is None:
+                self._choose(inquirer)
         inquirer.end()
+        self._transport.unwatch(self._store_judge.descriptor)
         for link in self._transport.open_links():
             self._transport.close(link)
-        return found
+        if self._left or self._chosen is None:
+            return None
+        return self._backup_of(self._chosen)
 
-    def _choose(self, inquirer: Inquirer) -> control.NodeConfig | None:
-        """Return what to be, if somebody needs us; say what we wait for, if not."""
+    def _choose(self, inquirer: Inquirer) -> None:
+        """Ask the store about a primary that needs us, or say what we wait for."""
         primaries = [(a, s) for a, s in inquirer.answers.items() if s.role == "primary"]
         if not primaries:
             self._say("; ".join(inquirer.troubles.values()) or "no primary among them")
-            return None
+            return
         address, status = max(primaries, key=lambda found: found[1].generation)
         if status.state != PrimaryState.SOLO:
             self._say(f"primary {address} is {status.state}, and needs no backup")
-            return None
-        if (trouble := self._judge_store(status)) is not None:
-            self._say(trouble)
-            return None
-        if self._disks_of != status.run:
-            self._disks_of, self._disks = status.run, find_disks(self._disk_options, status)
+            return
         self._tried_ns = now_ns()
-        return msgspec.structs.replace(
-            self._config, join_host=address.host, join_port=address.port, disks=self._disks
-        )
+        self._candidate = _Candidate(address, status)
+        self._store_judge.ask(self._store_url.open(bytes.fromhex(status.run)).current)
 
-    def _judge_store(self, primary: HostStatus) -> str | None:
-        """Return why the store cannot be used now, if so; UsageError if it never can."""
-        store = self._store_url.open(bytes.fromhex(primary.run))
+    def _store_answered(self) -> None:
+        """Choose the candidate if the store can be used with it; UsageError if it never can."""
+        candidate, self._candidate = self._candidate, None
+        assert candidate is not None
         try:
-            held = store.current().generation
+            held = self._store_judge.answer().generation
         except HostError as error:
-            return str(error)
-        if held < primary.generation:
+            self._say(str(error))
+            return
+        if held < candidate.status.generation:
             raise UsageError(
                 f"store {self._store_url.text} has generation {held} of the run, and primary"
-                f" {address_in(primary.node)} has {primary.generation}: give the store that it uses"
+                f" {address_in(candidate.status.node)} has {candidate.status.generation}:"
+                " give the store that it uses"
             )
-        return None
+        self._chosen = candidate
+
+    def _backup_of(self, primary: _Candidate) -> control.NodeConfig:
+        """Return what to be as its backup."""
+        if self._disks_of != primary.status.run:
+            self._disks_of = primary.status.run
+            self._disks = find_disks(self._disk_options, primary.status)
+        host, port = primary.address.host, primary.address.port
+        return msgspec.structs.replace(
+            self._config, join_host=host, join_port=port, disks=self._disks
+        )
 
     def _say(self, waits_for: str) -> None:
         if waits_for != self._waits_for:

@@ -8,11 +8,12 @@ the run within a few slices.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from ftvm.errors import HostError, StateError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.machine import Machine, MachineConfig
-from ftvm.replication.arbitration import Unreachable
+from ftvm.replication.arbitration import Outcome, Unreachable
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import (
     AskStore,
@@ -75,7 +76,7 @@ class Node:
         self,
         config: control.NodeConfig,
         transport: Transport,
-        store_asker: StoreAsker,
+        store_asker: StoreAsker[Outcome],
         tell: Callable[[control.Told], None],
         journal: JournalFile | None,
     ) -> None:
@@ -127,7 +128,9 @@ class Node:
     def _hold(self, machine: Machine, output_bytes: int = 0, fed: int = 0) -> None:
         self._held_guest = guest = Guest(machine, self._transport.descriptor, output_bytes)
         guest.arm(self._crash)
-        self._observers.recorder = prepare(self.config, self._protocol.identity, guest)
+        self._observers.recorder = prepare(
+            self.config, self._protocol.identity, guest, self._say_alive
+        )
         if isinstance(self._protocol, BackupProtocol):
             self._turns = ReplayTurns(guest, self._protocol, LogPosition(fed))
         else:
@@ -156,8 +159,8 @@ class Node:
         self._act()
         moment = self._guest_moment()
         while self._over is None:
-            self._hear(moment)
-            self._protocol.tick(now_ns())
+            heard_at = self._hear(moment)
+            self._protocol.tick(heard_at)
             self._act()
             moment = self._guest_moment()
             if self._over is None and moment is not None and moment <= now_ns():
@@ -184,9 +187,15 @@ class Node:
         self._disks.close()
         return self._over
 
-    def _hear(self, guest_moment: Nanoseconds | None) -> None:
+    def _hear(self, guest_moment: Nanoseconds | None) -> Nanoseconds:
+        """Take in what has come, and return as of when nothing else has.
+
+        Whoever was silent up to now is judged by that: what he says while this host
+        is late, or works at something long, lies in the sockets, and is not silence.
+        """
+        happenings = self._transport.poll(Nanoseconds(self._sleep_ns(guest_moment)))
         now = now_ns()
-        for happening in self._transport.poll(Nanoseconds(self._sleep_ns(guest_moment))):
+        for happening in happenings:
             match self._entrance.take(happening, now):
                 case Admitted(link, kind):
                     self._admit(link, kind, now)
@@ -198,6 +207,7 @@ class Node:
             self._act()
         self._entrance.tick(now)
         self._status.note(self._protocol, now)
+        return now
 
     def _admit(self, link: Link, kind: Kind, now: Nanoseconds) -> None:
         """Give a connection to the protocol, once that takes it."""
@@ -246,6 +256,12 @@ class Node:
             self._turns.run()
         elif self._turns is not None:
             self._turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
+
+    def _say_alive(self) -> None:
+        """In the middle of long work: nobody shall take us for dead."""
+        for beat in self._protocol.beats(now_ns()):
+            self._transport.send(beat.link, beat.data)
+        self._transport.flush()
 
     # --- the guest's state, for a new backup ---
 
@@ -330,7 +346,7 @@ class Node:
             case AskStore(expected, owner):
                 self._succession.asks()
                 store = self._store_url.open(self._protocol.console.run)
-                self._store_asker.ask(store, expected, owner)
+                self._store_asker.ask(partial(store.advance, expected, owner))
             case GenerationWon():
                 self._won(event)
             case GoLive():
@@ -430,8 +446,10 @@ class Node:
     def measured(self) -> control.Measured:
         """Say how this node is, with what it measured if that was asked for."""
         hold = self._observers.hold
-        counts, sum_ns = (tuple(hold.counts), hold.sum_ns) if hold else ((), 0)
-        return control.Measured(self.status(), counts, sum_ns)
+        if hold is None:
+            return control.Measured(self.status(), (), 0, ())
+        percentiles = hold.percentiles(0.5, 0.99)
+        return control.Measured(self.status(), tuple(hold.counts), hold.sum_ns, percentiles)
 
     def stop(self, detail: str) -> None:
         """End because the user wants it, and with a primary its backup."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ftvm.audit.witness import ReplicaWitness
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
+from ftvm.replication.messages import CONSOLE
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.control import NodeConfig
@@ -48,7 +49,7 @@ class Observers:
         self.recorder.saw(event, protocol)
         if self._witness is not None:
             self._witness.before(event)
-        if self.hold is not None and isinstance(event, OutputReleased):
+        if self.hold is not None and isinstance(event, OutputReleased) and event.channel == CONSOLE:
             self.hold.released(StreamOffset(event.offset + len(event.data)), now_ns())
         self._acting = self._step
         if self._acting is not None:

@@ -4,7 +4,7 @@ from ftvm.errors import StateError
 from ftvm.machine.cpu import FOREVER
 from ftvm.machine.disk import OpenImages
 from ftvm.machine.machine import Machine
-from ftvm.machine.transfer import PUMP_PIECES, StateReceiver, StateSender
+from ftvm.machine.transfer import ALLOWANCE_MIN, PUMP_PIECES, StateReceiver, StateSender
 from ftvm.replication.events import StateGiven
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime import control
@@ -13,8 +13,9 @@ from ftvm.runtime.guest import Guest
 from ftvm.runtime.status import Transfer
 from ftvm.units import InstructionCount, Nanoseconds
 
-CRAWL_NS = 1_000_000
-"""A guest that is slowed down has a turn so often even if no piece can be sent."""
+CRAWL_NS = 10_000_000
+"""A guest that is slowed down has a turn so often even if no piece can be sent, of as many
+instructions as any is allowed."""
 
 
 class Protector:
@@ -27,6 +28,8 @@ class Protector:
         self._sender = StateSender(guest.machine)
         self._bytes = 0
         self._turn_ns = self._paused_ns = self._sent_ns = 0
+        self._sent_pieces = 0
+        """Since the guest's last turn."""
         self._count = guest.machine.count
 
     @property
@@ -45,7 +48,9 @@ class Protector:
         if self._sender.allowance is None or self._sent_ns:
             return FOREVER
         self._turn_ns = now_ns()
-        return InstructionCount(self._guest.machine.count + self._sender.allowance)
+        earned = self._sender.allowance * self._sent_pieces // PUMP_PIECES
+        self._sent_pieces = 0
+        return InstructionCount(self._guest.machine.count + max(earned, ALLOWANCE_MIN))
 
     def pump(self, protocol: PrimaryProtocol) -> bool:
         """Send some pieces; return whether the last of all was among them."""
@@ -57,6 +62,7 @@ class Protector:
                 return True
             protocol.send_state(piece, now_ns())
             self._bytes += len(piece)
+            self._sent_pieces += 1
         return False
 
     def _hand_over(self, protocol: PrimaryProtocol) -> None:

@@ -106,25 +106,28 @@ class RemoteConsole:
             self.answered_ns = now
         for link in self._dialer.dial(now):
             self._endpoint.connected(link, now)
-        self._endpoint.tick(now)
         self._act()
         for due in (self._dialer.deadline(), self._endpoint.deadline()):
             if due is not None:
                 timeout = Nanoseconds(min(timeout, max(0, due - now_ns())))
-        for happening in self.transport.poll(timeout):
+        happenings = self.transport.poll(timeout)
+        now = now_ns()
+        for happening in happenings:
             match happening:
                 case Received(link, data):
                     if self._dialer.owns(link):
                         self._dialer.answered(link)
                     if self._witness is not None:
                         self._witness.received(link, data)
-                    self._endpoint.receive(link, data, now_ns())
+                    self._endpoint.receive(link, data, now)
                 case Closed(link, why, is_stranger):
                     self._dialer.closed(link, why, is_stranger)
                     if self._witness is not None:
                         self._witness.closed(link)
                     self._endpoint.closed(link)
             self._act()
+        self._endpoint.tick(now)  # as of when we listened, or our own delay is their silence
+        self._act()
 
     def leave(self) -> None:
         """Detach; the guest runs on, and waits for nobody to see what it says."""

@@ -75,11 +75,14 @@ class RecordingFile:
 class RunRecorder(Recorder):
     """Records one guest into one file."""
 
-    def __init__(self, path: str, header: RunHeader, guest: Guest) -> None:
+    def __init__(
+        self, path: str, header: RunHeader, guest: Guest, meanwhile: Callable[[], None]
+    ) -> None:
+        """`meanwhile` is called now and then while a large machine is written."""
         self._guest = guest
         self._machine = machine = guest.machine
         self._file = RecordingFile(path, lambda: machine.count)
-        self._writer = RunWriter(self._file.write, header, machine, now_ns())
+        self._writer = RunWriter(self._file.write, header, machine, now_ns(), meanwhile=meanwhile)
         for drive, disk in enumerate(machine.disks):
             disk.when_read.append(partial(self._writer.read_image, drive))
         self._has_output = False
@@ -206,13 +209,16 @@ def describe_run(config: control.NodeConfig, identity: Identity, guest: Guest) -
     )
 
 
-def prepare(config: control.NodeConfig, identity: Identity, guest: Guest) -> Recorder:
+def prepare(
+    config: control.NodeConfig, identity: Identity, guest: Guest, meanwhile: Callable[[], None]
+) -> Recorder:
     """Record a node's guest, plant its faults, and remember where it was equal.
 
-    Each as far as the node was told to.
+    Each as far as the node was told to. `meanwhile` is for long work of the recorder's.
     """
     if config.record:
-        guest.recorder = RunRecorder(config.record, describe_run(config, identity, guest), guest)
+        header = describe_run(config, identity, guest)
+        guest.recorder = RunRecorder(config.record, header, guest, meanwhile)
     guest.plant(planted_flips(config, config.role))
     if config.evidence and guest.machine.mode is Mode.REPLAY:
         guest.last_equal = LastEqual(guest.machine)

@@ -3,12 +3,13 @@
 import os
 import queue
 import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from ftvm.replication.arbitration import Outcome, TestAndSet
-from ftvm.units import Generation
+Answer = TypeVar("Answer")
 
 
-class StoreAsker:
+class StoreAsker(Generic[Answer]):
     """One question to a store at a time.
 
     `descriptor` becomes readable when there is an answer for `answer`. A store
@@ -17,16 +18,16 @@ class StoreAsker:
     """
 
     def __init__(self) -> None:
-        self._questions: queue.SimpleQueue[tuple[TestAndSet, Generation, str]] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[Callable[[], Answer]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_SEMAPHORE)
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
-    def ask(self, store: TestAndSet, expected: Generation, owner: str) -> None:
-        """Put the question `advance(expected, owner)` to a store."""
-        self._questions.put((store, expected, owner))
+    def ask(self, question: Callable[[], Answer]) -> None:
+        """Put a question: something to be called that asks a store."""
+        self._questions.put(question)
 
-    def answer(self) -> Outcome:
+    def answer(self) -> Answer:
         """Return the answer that made `descriptor` readable; raises what the store raised."""
         os.eventfd_read(self.descriptor)
         answer = self._answers.get_nowait()
@@ -36,9 +37,9 @@ class StoreAsker:
 
     def _serve(self) -> None:
         while True:
-            store, expected, owner = self._questions.get()
+            question = self._questions.get()
             try:
-                self._answers.put(store.advance(expected, owner))
+                self._answers.put(question())
             except Exception as error:  # ends the node, not this thread alone
                 self._answers.put(error)
             os.eventfd_write(self.descriptor, 1)

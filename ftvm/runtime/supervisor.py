@@ -185,18 +185,20 @@ class Supervisor:
         """
         for link in self._dialer.dial(now_ns()):
             self._endpoint.connected(link, now_ns())
-        for happening in self.transport.poll(self._patience(timeout)):
+        happenings = self.transport.poll(self._patience(timeout))
+        now = now_ns()
+        for happening in happenings:
             if isinstance(happening, Received):
                 if self._witness is not None:
                     self._witness.received(happening.link, happening.data)
-                self._endpoint.receive(happening.link, happening.data, now_ns())
+                self._endpoint.receive(happening.link, happening.data, now)
             elif isinstance(happening, Refused):
                 self._note_once(happening.text)
             elif isinstance(happening, Closed):
                 self._dialer.closed(happening.link, happening.why)
                 self._endpoint.closed(happening.link)
             self._act()
-        self._endpoint.tick(now_ns())
+        self._endpoint.tick(now)  # as of when we listened, or our own delay is their silence
         self._act()
         if self._spec.protects:
             self.protect()

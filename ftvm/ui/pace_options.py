@@ -20,7 +20,6 @@ def add_pace_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lag-bound",
         metavar="TIME",
-        default="250ms",
         help="how far a backup may be behind; its primary goes slower before (250ms)",
     )
 
@@ -29,5 +28,5 @@ def find_pace(args: argparse.Namespace) -> tuple[Nanoseconds, Nanoseconds]:
     """Return failure timeout and lag bound; UsageError if they are none."""
     return (
         parse_time("--failure-timeout", args.failure_timeout, _FAILURE_TIMEOUT_MS_MIN),
-        parse_time("--lag-bound", args.lag_bound, _LAG_BOUND_MS_MIN),
+        parse_time("--lag-bound", args.lag_bound or "250ms", _LAG_BOUND_MS_MIN),
     )

@@ -45,7 +45,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     run_command.add_session_arguments(parser)
     alone = {"solo": True, "watch": False, "crash": [], "flip": [], "store": None}
-    parser.set_defaults(**alone, failure_timeout="2s", lag_bound="250ms")
+    parser.set_defaults(**alone, failure_timeout="2s", lag_bound=None)
 
 
 def carry_out(args: argparse.Namespace) -> int:

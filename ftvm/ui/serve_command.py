@@ -152,13 +152,14 @@ def _config(args: argparse.Namespace, listen: "Address") -> "NodeConfig":
                 "--memory, --append, --initrd and --module go with an IMAGE; a backup is sent its "
                 "machine"
             )
+        if args.lag_bound is not None:
+            raise UsageError("--lag-bound goes with an IMAGE; a backup has that of its pair")
         return NodeConfig(
             name=name,
             role="recruit",
             store_url=args.store,
             hosted=True,
             failure_timeout_ns=failure_timeout_ns,
-            lag_bound_ns=lag_bound_ns,
         )
     memory_bytes = parse_size(args.memory or "64M")
     append = args.append or ""

@@ -101,13 +101,13 @@ def _simulate_one(seed: int, *, details: bool, as_json: bool) -> int:
 
 
 def _simulate_many(first: int, schedules: int, *, as_json: bool) -> int:
-    from ftvm.simulation.world import World
+    from ftvm.simulation.world import simulate
     from ftvm.ui.simulate_screen import Totals, TotalsScreen
 
     build, totals = _build(), Totals(first)
     with TotalsScreen(schedules, quiet=as_json) as screen:
         for seed in range(first, first + schedules):
-            verdict = World(seed, build).run()
+            verdict = simulate(seed, build)
             totals.add(verdict)
             screen.judged(verdict, totals)
     if as_json:

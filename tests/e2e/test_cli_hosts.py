@@ -35,6 +35,7 @@ JOIN = ("serve", "--join", "127.0.0.1:7001", "--listen", HERE, "--store", "store
         ((*SERVE, "--key-file", "k", "--cert", "c", "--cert-key", "k", "--ca", "a"), "together"),
         ((*JOIN, "--memory", "64M"), "go with an IMAGE"),
         ((*JOIN, "--append", "x"), "go with an IMAGE"),
+        ((*JOIN, "--lag-bound", "1s"), "goes with an IMAGE"),
         (("serve", "--join", HERE, *JOIN[3:]), "is this host itself"),
         (("serve", "--join", "", *JOIN[3:]), "give HOST:PORT"),
         (("console",), "HOST:PORT"),

@@ -4,6 +4,7 @@
 `ftvm simulate --seed N` has one again and tells its story.
 """
 
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from planted import PLANTED, PLANTED_IN_THE_MACHINE
 
+from ftvm.machine.machine import Machine
 from ftvm.simulation.faults import (
     BACKUP,
     CONSOLE,
@@ -24,7 +26,7 @@ from ftvm.simulation.faults import (
 from ftvm.simulation.machine import machine_kind
 from ftvm.simulation.oracle import Verdict
 from ftvm.simulation.story import Story
-from ftvm.simulation.world import Build, World
+from ftvm.simulation.world import Build, World, simulate
 
 CHUNK = 50
 CHUNKS = 10
@@ -62,12 +64,18 @@ def complaint(verdict: Verdict) -> str:
 
 def test_console_sees_one_uninterrupted_run(seeds: range, build: Build) -> None:
     for seed in seeds:
-        verdict = World(seed, build).run()
+        verdict = simulate(seed, build)
         assert not verdict.violations, complaint(verdict)
 
 
+def test_nothing_of_a_run_is_kept(build: Build) -> None:
+    machine = next(seed for seed in range(100) if World(seed, build).is_machine)
+    simulate(machine, build)
+    assert not [one for one in gc.get_objects() if isinstance(one, Machine)]
+
+
 def test_schedules_are_worth_running(build: Build) -> None:
-    verdicts = [World(seed, build).run() for seed in range(200)]
+    verdicts = [simulate(seed, build) for seed in range(200)]
     machines = [verdict for verdict in verdicts if verdict.is_machine]
     assert len(machines) > 25
     assert sum(verdict.failovers for verdict in machines) > 10

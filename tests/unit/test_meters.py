@@ -1,7 +1,8 @@
 """Lag and rate as seen by somebody who asks now."""
 
+from ftvm.runtime.hold_meter import NEWEST, HoldMeter
 from ftvm.runtime.meters import Meters
-from ftvm.units import InstructionCount, LogPosition, Nanoseconds
+from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 MS = 1_000_000
 
@@ -44,3 +45,15 @@ def test_memory_is_bounded() -> None:
     for ms in range(20_000):
         note(meters, ms, ms, ms)
     assert len(meters._samples) <= 2001
+
+
+def test_how_long_output_was_held_is_known_of_the_newest_one_by_one() -> None:
+    meter = HoldMeter()
+    assert meter.percentiles(0.5, 0.99) == ()
+    for at in range(2 * NEWEST):
+        meter.made(StreamOffset(at + 1), Nanoseconds(at))
+        meter.released(StreamOffset(at + 1), Nanoseconds(at + 1000 * (at >= NEWEST) + at % 100))
+    low, half, high = meter.percentiles(0, 0.5, 1)
+    assert (low, high) == (1000, 1099)
+    assert 1045 <= half <= 1055
+    assert sum(meter.counts) == 2 * NEWEST

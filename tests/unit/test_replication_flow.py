@@ -13,7 +13,7 @@ from ftvm.replication.flow import EASE, Flow, Wait
 from ftvm.replication.framing import encode
 from ftvm.replication.handshake import greeting
 from ftvm.replication.lockstep import NO_LAG, Lag
-from ftvm.replication.messages import Entries, Mark, Message, Role
+from ftvm.replication.messages import Entries, Hello, Mark, Message, Role
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Settings, settings_for
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
@@ -167,12 +167,13 @@ def test_a_full_log_and_unread_output_are_counted_as_stalls() -> None:
     assert (stall.times, stall.ns) == (1, 250)
 
 
-def following(settings: Settings) -> BackupProtocol:
+def following(settings: Settings, lag_ns: int = 0) -> BackupProtocol:
     backup = BackupProtocol(identity("b"), settings)
     backup.peer_connected(BACKUP, at(0))
     hello = greeting(
-        identity("p"), Role.PRIMARY, Generation(1), InstructionCount(0), LogPosition(0)
-    )
+        identity("p"), Role.PRIMARY, Generation(1), InstructionCount(0), LogPosition(0),
+        lag_ns=at(lag_ns),
+    )  # fmt: skip
     give(backup, hello)
     return backup
 
@@ -233,3 +234,18 @@ def test_a_slow_link_is_not_silence() -> None:
     while (event := backup.next_event()) is not None:
         assert isinstance(event, Send), event
         assert not isinstance(event, Close)
+
+
+@pytest.mark.parametrize("told_ns", [0, 40_000_000])
+def test_a_pairs_lag_bound_goes_over_to_who_goes_live(told_ns: int) -> None:
+    backup = following(settings_for(), told_ns)
+    backup.closed(Link(BACKUP))
+    backup.store_answered(Won(Generation(2)), at(0))
+    give(backup)
+    primary = backup.promote()
+    primary.peer_connected(Link(9), at(0))
+    primary.receive(Link(9), encode(backup_hello("c", generation=2)), at(0))
+    events = iter(primary.next_event, None)
+    sent = [event.message for event in events if isinstance(event, Send) and event.link == 9]
+    (hello,) = [message for message in sent if isinstance(message, Hello)]
+    assert hello.lag_ns == (told_ns or settings_for().lag_ns_max)

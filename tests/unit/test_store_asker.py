@@ -2,6 +2,7 @@
 
 import select
 import threading
+from functools import partial
 
 import pytest
 
@@ -28,16 +29,16 @@ class SlowStore:
         return answer
 
 
-def readable(asker: StoreAsker, timeout_s: float | None) -> bool:
+def readable(asker: StoreAsker[Outcome], timeout_s: float | None) -> bool:
     return bool(select.select([asker.descriptor], [], [], timeout_s)[0])
 
 
 def test_asking_does_not_wait_for_the_store() -> None:
     answers = [Unreachable("gone"), Won(Generation(2)), Lost(Generation(3), "c")]
     store = SlowStore(*answers)
-    asker = StoreAsker()
+    asker: StoreAsker[Outcome] = StoreAsker()
     for answer in answers:
-        asker.ask(store, Generation(1), "b")
+        asker.ask(partial(store.advance, Generation(1), "b"))
         assert not readable(asker, 0)
         store.let.release()
         assert readable(asker, None)
@@ -49,22 +50,22 @@ def test_asking_does_not_wait_for_the_store() -> None:
 @pytest.mark.parametrize("error", [StateError("garbage"), ZeroDivisionError("a bug")])
 def test_what_the_store_raises_is_raised_in_the_loop(error: Exception) -> None:
     store = SlowStore(error, Won(Generation(1)))
-    asker = StoreAsker()
+    asker: StoreAsker[Outcome] = StoreAsker()
     store.let.release(2)
-    asker.ask(store, Generation(0), "a")
+    asker.ask(partial(store.advance, Generation(0), "a"))
     assert readable(asker, None)
     with pytest.raises(type(error), match=str(error)):
         asker.answer()
-    asker.ask(store, Generation(0), "a")
+    asker.ask(partial(store.advance, Generation(0), "a"))
     assert readable(asker, None)
     assert asker.answer() == Won(Generation(1))
 
 
 def test_two_answers_at_once_are_two() -> None:
     store = SlowStore(Unreachable("1"), Unreachable("2"))
-    asker = StoreAsker()
-    asker.ask(store, Generation(0), "a")
-    asker.ask(store, Generation(0), "a")
+    asker: StoreAsker[Outcome] = StoreAsker()
+    asker.ask(partial(store.advance, Generation(0), "a"))
+    asker.ask(partial(store.advance, Generation(0), "a"))
     store.let.release(2)
     while len(store.asked) < 2:
         pass

@@ -8,6 +8,7 @@ import pytest
 from ftvm.errors import StateError
 from ftvm.machine import transfer
 from ftvm.machine.boot.multiboot1 import load
+from ftvm.machine.cpu import Reason
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.machine.plain import encode_plain
 from ftvm.machine.transfer import PIECE_PAGES, StateReceiver, StateSender
@@ -159,6 +160,32 @@ def test_what_is_true_of_any_machine_suits_a_receiver_that_takes_what_comes(
     machine: Machine,
 ) -> None:
     assert received(pieces_of(machine)[0], None).config == CONFIG
+
+
+def test_a_run_ends_soon_once_so_many_pages_are_written(machine: Machine) -> None:
+    machine.cpu.synchronize()
+    machine.cpu.set_dirty_pages_max(8)
+    assert machine.run() is Reason.DEADLINE
+    assert machine.cpu.dirty_page_count == len(machine.cpu.dirty_pages()) >= 8
+    assert machine.exit_value is None
+
+
+def test_a_page_counts_as_written_once_before_each_digest(machine: Machine) -> None:
+    before = machine.cpu.dirtied_pages
+    for _ in range(3):
+        machine.checkpoint()
+        for _ in range(2):
+            machine.cpu.write_memory(GuestPhysical(0x8000), b"again")
+    assert machine.cpu.dirtied_pages - before == 3
+
+
+def test_memory_is_hashed_anew_when_something_was_written(machine: Machine) -> None:
+    hashes = [machine.cpu.hash_memory(), machine.cpu.hash_memory()]
+    machine.cpu.write_memory(GuestPhysical(0x8000), b"other")
+    hashes.append(machine.cpu.hash_memory())
+    machine.run(InstructionCount(machine.count + 1000))
+    hashes.append(machine.cpu.hash_memory())
+    assert len(set(hashes)) == 3
 
 
 def test_pieces_are_bounded(machine: Machine) -> None:
