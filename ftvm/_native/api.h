@@ -133,6 +133,42 @@ typedef struct Interrupts {
     bool intr; /* the level told last */
 } Interrupts;
 
+/* The interval timer (pit8254.c): three counters, and port 0x61 around them. Time is
+ * `tick`: how many CLK pulses there have been since guest time 0. What a counter has not
+ * is marked so by its has_. */
+typedef struct PitCounter {
+    uint8_t control; /* RW, M and BCD as written */
+    bool gate;
+    bool high_next; /* the next read of a two-byte count is the high byte */
+    bool waiting;   /* the count written is still to be loaded */
+    bool has_low_byte, has_latched_count, has_latched_status, has_start, has_reload, has_paused;
+    uint8_t low_byte;       /* of a count whose high byte is still to be written */
+    uint16_t latched_count; /* as it will be read */
+    uint8_t latched_status;
+    uint32_t written; /* the count last written (CR); 0 after a control word */
+    uint32_t count;   /* what was loaded */
+    int64_t start;    /* the pulse that loaded it */
+    int64_t reload;   /* the pulse at which the count written will be loaded */
+    int64_t paused;   /* pulses counted when the gate fell */
+} PitCounter;
+
+typedef struct PitWires {
+    void (*irq)(void *user, bool level);
+    uint64_t (*clock)(void *user);
+    void *user;
+} PitWires;
+
+enum { PIT_COUNTERS = 3 };
+typedef struct Pit {
+    PitCounter counters[3];
+    uint8_t speaker;
+    bool irq;          /* the level of IRQ0 told last */
+    int64_t seen;      /* the tick up to which IRQ0 has risen */
+    int64_t next_rise; /* from the rest: the tick in which it rises next, */
+    uint64_t due_ns;   /* and guest time then */
+    PitWires wires;
+} Pit;
+
 /* A serial port (uart16550.c). What the host sent and the guest has not read waits on
  * the line, in memory of whoever sent it. */
 enum { UART_FIFO_BYTES = 16 };
@@ -279,6 +315,25 @@ void pic_write(PicPair *pair, uint32_t port, uint8_t value);
 bool pic_intr(const PicPair *pair);
 bool pic_cascaded(const PicPair *pair);
 bool io_apic_entry_legal(uint64_t entry);
+
+/* The interval timer. Once attached to a core, the guest's accesses are its, and IRQ0. */
+void core_attach_pit(Core *core, Pit *pit);
+void pit_reset(Pit *pit);
+void pit_settle(Pit *pit);
+uint8_t pit_read(Pit *pit, uint32_t port);
+void pit_write(Pit *pit, uint32_t port, uint8_t value);
+uint64_t pit_deadline(const Pit *pit);
+void pit_advance(Pit *pit, uint64_t now_ns);
+void counter_reset(PitCounter *counter);
+uint32_t counter_mode(const PitCounter *counter);
+void counter_program(PitCounter *counter, uint8_t control);
+void counter_write(PitCounter *counter, uint8_t value, int64_t tick);
+uint8_t counter_read(PitCounter *counter, int64_t tick);
+void counter_latch_count(PitCounter *counter, int64_t tick);
+void counter_set_gate(PitCounter *counter, bool gate, int64_t tick);
+uint32_t counter_value(PitCounter *counter, int64_t tick);
+bool counter_out(PitCounter *counter, int64_t tick);
+int64_t counter_next_rise(const PitCounter *counter, int64_t after);
 
 /* The serial ports. Once attached to a core, the guest's accesses are theirs. */
 void core_attach_uart(Core *core, Uart *uart, uint32_t stream, uint32_t port, uint32_t line);

@@ -2,9 +2,9 @@
  * A core with interrupt controllers: the ports that kernels touch all day, and
  * timers that come due.
  *
- * A kernel that sleeps wakes for each tick of its timer, so a tick of the local
- * APIC's is all done here, logged and replayed as any other timer event. Which
- * ticks are is a function of the machine's state: those that no other device's
+ * A kernel that sleeps wakes for each tick of its timer, so a tick of the 8254's or
+ * the local APIC's is all done here, logged and replayed as any other timer event.
+ * Which ticks are is a function of the machine's state: those that no other device's
  * timer is due with.
  */
 #include "core.h"
@@ -18,6 +18,20 @@ static uint64_t read_clock(void *user) { return core_clock(user); }
 void core_attach_interrupts(Core *core, Interrupts *interrupts) {
     core->interrupts = interrupts;
     interrupts->wires = (InterruptWires){set_intr, read_clock, core};
+}
+
+enum { PIT_LINE = 0 };
+
+static void set_pit_line(void *user, bool level) {
+    Core *core = user;
+
+    interrupts_set_line(core->interrupts, PIT_LINE, level);
+}
+
+/* The same for the interval timer, which needs them. */
+void core_attach_pit(Core *core, Pit *pit) {
+    core->pit = pit;
+    pit->wires = (PitWires){set_pit_line, read_clock, core};
 }
 
 /* The vector of the interrupt that the CPU takes; -1 for none. */
@@ -41,6 +55,10 @@ static bool is_pm_timer(const Core *core, uint32_t port, uint32_t size) {
     return core->interrupts && size == 4 && port == 0x608;
 }
 
+static bool is_pit(const Core *core, uint32_t port, uint32_t size) {
+    return core->pit && size == 1 && ((port & ~3u) == 0x40 || port == 0x61);
+}
+
 /* What it shows: 3.579545 MHz. */
 uint32_t pm_timer(uint64_t guest_ns) {
     return (uint32_t)((unsigned __int128)guest_ns * 3579545 / 1000000000);
@@ -55,6 +73,11 @@ uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
 
     if (uart)
         return uart_read(uart, offset);
+    if (is_pit(core, port, size)) {
+        uint32_t value = pit_read(core->pit, port);
+        core_follow_timers(core);
+        return value;
+    }
     if (is_pm_timer(core, port, size))
         return pm_timer(core_clock(core));
     if (!is_pic(core, port, size))
@@ -75,6 +98,9 @@ void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
     } else if (is_pic(core, port, size)) {
         pic_write(&core->interrupts->pic, port, (uint8_t)value);
         interrupts_follow_pic(core->interrupts);
+    } else if (is_pit(core, port, size)) {
+        pit_write(core->pit, port, (uint8_t)value);
+        core_follow_timers(core);
     } else {
         core->callbacks.port_write(core->handle, port, size, value);
     }
@@ -82,11 +108,17 @@ void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
 
 /* --- timers ---------------------------------------------------------------------- */
 
-/* Behind whatever may have moved the local APIC's timer. */
-void core_follow_timers(Core *core) {
-    uint64_t apic_ns = core->interrupts ? interrupts_deadline(core->interrupts) : UINT64_MAX;
+static uint64_t earlier(uint64_t one_ns, uint64_t other_ns) {
+    return one_ns < other_ns ? one_ns : other_ns;
+}
 
-    core->timer_ns = apic_ns < core->devices_ns ? apic_ns : core->devices_ns;
+/* Behind whatever may have moved the timers that are ours. */
+void core_follow_timers(Core *core) {
+    core->timer_ns = core->devices_ns;
+    if (core->interrupts)
+        core->timer_ns = earlier(core->timer_ns, interrupts_deadline(core->interrupts));
+    if (core->pit)
+        core->timer_ns = earlier(core->timer_ns, pit_deadline(core->pit));
 }
 
 /* Guest time at which a device of Python's wants to act next; UINT64_MAX for never.
@@ -104,11 +136,13 @@ static bool is_ours(const Core *core, uint64_t now_ns) {
 }
 
 static void advance(Core *core, uint64_t now_ns) {
+    if (core->pit)
+        pit_advance(core->pit, now_ns);
     interrupts_advance(core->interrupts, now_ns);
     core_follow_timers(core);
 }
 
-/* Live, a timer is due. True: it was the local APIC's alone, and that is done. */
+/* Live, a timer is due. True: it was one of ours alone, and that is done. */
 bool core_tick(Core *core) {
     uint64_t now_ns = core->last_time_ns; /* by which it was seen to be due */
 

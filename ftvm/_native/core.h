@@ -142,6 +142,7 @@ struct Core {
     CoreCallbacks callbacks;
     void *handle;
     Interrupts *interrupts; /* NULL: none attached */
+    Pit *pit;               /* the same */
     uint8_t post[POST_PORTS];
     SerialPort serial[SERIAL_PORTS];
     CoreOutputs outputs;

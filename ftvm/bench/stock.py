@@ -24,7 +24,7 @@ from ftvm.machine.bus import PortBus
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.pic8259 import LonePicPair
-from ftvm.machine.devices.pit8254 import Pit8254
+from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.uart16550 import LoneUart
 from ftvm.units import Nanoseconds
@@ -95,7 +95,7 @@ def _devices(leave: Any) -> PortBus:
     bus = PortBus()
     pic = LonePicPair(intr=lambda _level: None)
     uart = LoneUart(irq=pic.irq(4), output=_print)
-    pit = Pit8254(irq=pic.irq(0), clock=clock)
+    pit = LonePit(irq=pic.irq(0), clock=clock)
     cmos = Cmos(irq=pic.irq(8), clock=clock, epoch_s=_EPOCH_S, memory_bytes=MEMORY_BYTES)
     for device in (pic, uart, pit, cmos, DebugExit(exit=leave), PostPort()):
         bus.attach(device)

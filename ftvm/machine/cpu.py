@@ -132,6 +132,9 @@ class Cpu:
         """The bytes at ports 0x80 to 0x8f, which the guest writes without coming here."""
         lib.interrupts_reset(self.interrupts)
         lib.core_attach_interrupts(self._core, self.interrupts)
+        self.pit = ffi.new("Pit *")
+        """The interval timer, of api.h, on interrupt line 0."""
+        lib.core_attach_pit(self._core, self.pit)
         self._uarts: list[Any] = []
         self._outputs = lib.core_outputs(core)
         self._callback_error: BaseException | None = None

@@ -64,8 +64,8 @@ behind its output comes back at once."""
 # mode, all bases 0 (HF_CS32 | HF_SS32 | HF_PE).
 FLAT_HFLAGS = 1 << 4 | 1 << 5 | 1 << 7
 
-# IRQ lines of an AT-compatible PC.
-PIT_IRQ, KEYBOARD_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 0, 1, 8, 12, 14
+# IRQ lines of an AT-compatible PC; the interval timer's is the core's matter.
+KEYBOARD_IRQ, RTC_IRQ, AUXILIARY_IRQ, ATA_IRQ = 1, 8, 12, 14
 
 # Stream, name, I/O base, IRQ line: IBM PC AT Technical Reference for the first two, PC
 # custom for the others, which share their lines.
@@ -123,7 +123,7 @@ class Machine:
         self._interrupts = Interrupts(self.cpu.interrupts)
         line = self._interrupts.line
         self._uarts = self._serial_ports()
-        pit = Pit8254(irq=line(PIT_IRQ), clock=self.cpu.clock)
+        pit = Pit8254(self.cpu.pit)
         cmos = Cmos(
             irq=line(RTC_IRQ),
             clock=self.cpu.clock,
@@ -136,11 +136,13 @@ class Machine:
             a20=self._gate_a20,
             reset=self.cpu.reset,
         )
-        self._timed: tuple[TimedDevice, ...] = (pit, cmos, self._i8042)
+        self._timed: tuple[TimedDevice, ...] = (cmos, self._i8042)
+        self._core_timed: tuple[TimedDevice, ...] = (pit, self._interrupts.local_apic)
+        """Whose deadlines the core knows by itself."""
         # An access of up to four bytes reaches them from up to three ports below.
         self._timed_ports = frozenset(
             port - below
-            for device in self._timed
+            for device in (*self._timed, *self._core_timed)
             for span in device.ports
             for port in span
             for below in range(4)
@@ -339,9 +341,8 @@ class Machine:
         return self.cpu.timer
 
     def _advance(self, now: Nanoseconds) -> None:
-        for device in self._timed:
+        for device in (*self._timed, *self._core_timed):
             device.advance(now)
-        self._interrupts.local_apic.advance(now)
         self._set_timer()
 
     def _receive(self, stream: Stream, data: bytes) -> None:

@@ -16,7 +16,7 @@ from ftvm.machine.cpu import Entry, Kind, Reason, decode_entries
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.pic8259 import LonePicPair
-from ftvm.machine.devices.pit8254 import Pit8254
+from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.uart16550 import LoneUart
 from ftvm.machine.machine import Machine, MachineConfig
@@ -87,7 +87,7 @@ class Pc:
         self._intr = False
         self._pic = LonePicPair(intr=self._set_intr)
         self._uart = LoneUart(irq=self._pic.irq(4), output=self._output)
-        pit = Pit8254(irq=self._pic.irq(0), clock=self._clock)
+        pit = LonePit(irq=self._pic.irq(0), clock=self._clock)
         cmos = Cmos(
             irq=self._pic.irq(8),
             clock=self._clock,

@@ -16,7 +16,7 @@ from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import LonePicPair
-from ftvm.machine.devices.pit8254 import Pit8254
+from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import WHOLE, SystemControl
@@ -36,7 +36,7 @@ class Pc:
         self.wired = WiredInterrupts(intr=self._note("intr"), clock=self._clock)
         self.pic = self.wired.pic
         self.uart = LoneUart(irq=self._line(4), output=self._note("output"))
-        self.pit = Pit8254(irq=self._line(0), clock=self._clock)
+        self.pit = LonePit(irq=self._line(0), clock=self._clock)
         self.cmos = Cmos(
             irq=self._line(8), clock=self._clock, epoch_s=1_700_000_000, memory_bytes=64 << 20
         )

@@ -1,8 +1,9 @@
 import pytest
 
-from ftvm.machine.devices.pit8254 import CLOCK_HZ, Pit8254
+from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.units import Nanoseconds
 
+CLOCK_HZ = 1_193_182  # a twelfth of 14.31818 MHz
 CONTROL, SPEAKER = 0x43, 0x61
 LATCH, READ_BACK = 0x00, 0xC0
 OUT, NULL = 0x80, 0x40
@@ -20,7 +21,7 @@ class Timer:
         self.now = Nanoseconds(0)
         self.asked = 0
         self.lines: list[bool] = []
-        self.pit = Pit8254(irq=self.lines.append, clock=self._clock)
+        self.pit = LonePit(irq=self.lines.append, clock=self._clock)
 
     def _clock(self) -> Nanoseconds:
         self.asked += 1
@@ -288,6 +289,18 @@ def test_the_gate_of_counter_2_is_in_port_61(timer: Timer) -> None:
     timer.out(SPEAKER, 1)
     assert not timer.at(589).in_(SPEAKER) & 0x20
     assert timer.at(590).in_(SPEAKER) & 0x20, "how kernels measure their clock rate"
+
+
+def test_half_a_count_stops_mode_0_whatever_its_gate(timer: Timer) -> None:
+    timer.program(2, 0, 100)  # whose gate is low
+    timer.at(50).out(0x42, 20)
+    again = Timer()
+    again.pit.restore(timer.pit.state())
+    for each in (timer, again):
+        each.at(60).out(0x42, 0)
+        assert each.at(70).latched(2) == 20
+        each.out(SPEAKER, 1)
+        assert each.at(80).latched(2) == 10
 
 
 def test_hardware_triggered_one_shot(timer: Timer) -> None:

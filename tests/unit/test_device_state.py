@@ -15,7 +15,7 @@ from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.firmware_configuration import FirmwareConfiguration
 from ftvm.machine.devices.i8042 import I8042
 from ftvm.machine.devices.pic8259 import LonePicPair
-from ftvm.machine.devices.pit8254 import Pit8254
+from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.power_management import PowerManagement
 from ftvm.machine.devices.system_control import SystemControl
@@ -36,7 +36,7 @@ def clock() -> Nanoseconds:
 DEVICES: dict[str, Callable[[], Device]] = {
     "uart": lambda: LoneUart(irq=ignore, output=ignore),
     "pic": lambda: LonePicPair(intr=ignore),
-    "pit": lambda: Pit8254(irq=ignore, clock=clock),
+    "pit": lambda: LonePit(irq=ignore, clock=clock),
     "cmos": lambda: Cmos(irq=ignore, clock=clock, epoch_s=0, memory_bytes=1 << 24),
     "post": PostPort,
     "i8042": lambda: I8042(
@@ -125,7 +125,7 @@ def test_an_illegal_field_is_named_and_nothing_is_changed(
 
 
 def test_a_reload_without_a_waiting_count_is_refused() -> None:
-    pit = Pit8254(irq=ignore, clock=clock)
+    pit = LonePit(irq=ignore, clock=clock)
     for port, value in ((0x43, 0x34), (0x40, 100), (0x40, 0)):
         pit.write(port, 1, value)
     pit.restore(pit.state())
