@@ -35,6 +35,18 @@ static void note_clock_reading(Core *core, uint64_t count, uint64_t time_ns) {
     core->clock_count_ns = time_ns;
 }
 
+/* The last reading, if there is one that time stamps may follow from at the present count. */
+bool core_clock_reading(const Core *core, uint64_t *count, uint64_t *time_ns) {
+    *count = core->clock_count;
+    *time_ns = core->clock_count_ns;
+    return core_count(core) - core->clock_count < CLOCK_STEPS;
+}
+
+/* Restored: the log goes on with time stamps that follow from this reading. */
+void core_set_clock_reading(Core *core, uint64_t count, uint64_t time_ns) {
+    note_clock_reading(core, count, time_ns);
+}
+
 /* Whether guest time at this count follows from the last reading; then it is there. */
 static bool time_follows(Core *core, uint64_t count) {
     uint64_t steps = count - core->clock_count;
