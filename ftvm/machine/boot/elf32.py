@@ -71,8 +71,8 @@ def read_program(image: bytes) -> Program:
     """Read the loadable segments and the physical entry point of an ELF32 executable.
 
     A position-independent one is taken for the addresses that it has, as by GRUB and
-    QEMU: it relocates itself. Raises ImageError, one line, if `image` is not a whole ELF32 executable for
-    the i386. Where the segments lie in memory is not looked at here.
+    QEMU: it relocates itself. Raises ImageError, one line, if `image` is not a whole
+    ELF32 executable for the i386. Where the segments lie in memory is not looked at here.
     """
     header = _read_file_header(image)
     segments = []
