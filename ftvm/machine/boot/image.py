@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ftvm.errors import ImageError, UsageError
 from ftvm.machine.boot import linux, multiboot1
 from ftvm.machine.boot.bios_data_area import bios_data
+from ftvm.machine.boot.bios_stub import bios_stub
 from ftvm.machine.boot.firmware_tables import firmware_segments
 from ftvm.machine.boot.linux_header import is_linux
 from ftvm.machine.boot.plan import BootPlan, Module
@@ -52,7 +53,7 @@ def _with_firmware(plan: BootPlan) -> BootPlan:
     taken += [(start, start + size) for start, size in plan.zeroed]
     left = tuple(
         (start, data)
-        for start, data in (*bios_data(), *firmware_segments())
+        for start, data in (*bios_stub(), *bios_data(), *firmware_segments())
         if not any(start < end and begin < start + len(data) for begin, end in taken)
     )
     return replace(plan, segments=(*plan.segments, *left))
