@@ -275,6 +275,8 @@ size_t core_log_encode(uint8_t *into, size_t capacity, uint64_t *base_count, uin
                        const CoreEvent *event, const uint8_t *payload);
 void core_log_bases(const Core *core, uint64_t *base_count, uint64_t *base_time);
 void core_set_log_bases(Core *core, uint64_t base_count, uint64_t base_time);
+bool core_clock_reading(const Core *core, uint64_t *count, uint64_t *time_ns);
+void core_set_clock_reading(Core *core, uint64_t count, uint64_t time_ns);
 
 /* State. */
 void core_get_cpu(const Core *core, CoreCpu *cpu);

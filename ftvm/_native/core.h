@@ -119,6 +119,7 @@ struct Core {
     /* Guest time: host clock plus an offset, never backwards. */
     HostClock clock;
     int64_t guest_offset_ns;
+    uint64_t seen_host_ns, owed_ns; /* when it was last looked at; for how long it stood */
     uint64_t last_time_ns, timer_ns, devices_ns, timer_count;
     uint64_t tsc_offset;                  /* what WRMSR has made of the time-stamp counter */
     uint64_t clock_count, clock_count_ns; /* where a TSC result last read the host's clock */

@@ -13,10 +13,39 @@ static const char *const kind_names[] = {
     "",      "TSC",   "random number", "clock reading", "interrupt",
     "timer", "input", "digest",        "read failure"};
 
+/* A host that is busy, or a backup that is slow, can keep the machine from running for
+ * longer than the guest's ticks are apart. Of all that went by then the guest would see
+ * one tick, and its time-stamp counter would say otherwise: a kernel that compares the two
+ * gives up one of them, or itself. So guest time stands where a timer is due while nobody
+ * can serve it, and makes up for that by going faster for a while. */
+enum { STALL_NS = 1000000, CATCH_UP = 8 };
+static const uint64_t stall_ns_max = UINT64_C(10000000000); /* the guest sees a longer one */
+
+static void mind_stall(Core *core, uint64_t host_ns) {
+    uint64_t gap_ns = host_ns - core->seen_host_ns;
+    uint64_t late_ns = host_ns + (uint64_t)core->guest_offset_ns - core->timer_ns;
+
+    core->seen_host_ns = host_ns;
+    if (core->timer_ns != UINT64_MAX && gap_ns >= STALL_NS && late_ns >= STALL_NS &&
+        late_ns <= stall_ns_max) {
+        uint64_t stood_ns = late_ns < gap_ns ? late_ns : gap_ns;
+        core->guest_offset_ns -= (int64_t)stood_ns;
+        core->owed_ns += stood_ns;
+    } else if (core->owed_ns) {
+        uint64_t repaid_ns = gap_ns / CATCH_UP;
+        if (repaid_ns > core->owed_ns)
+            repaid_ns = core->owed_ns;
+        core->guest_offset_ns += (int64_t)repaid_ns;
+        core->owed_ns -= repaid_ns;
+    }
+}
+
 /* Guest time now. It never goes backwards, whatever the host's clock does. */
 uint64_t advance_guest_time(Core *core) {
-    uint64_t now = clock_ns(&core->clock) + (uint64_t)core->guest_offset_ns;
+    uint64_t host_ns = clock_ns(&core->clock);
 
+    mind_stall(core, host_ns);
+    uint64_t now = host_ns + (uint64_t)core->guest_offset_ns;
     if ((int64_t)(now - core->last_time_ns) > 0)
         core->last_time_ns = now;
     return core->last_time_ns;
@@ -33,6 +62,18 @@ void forget_clock_reading(Core *core) { core->clock_count = UINT64_MAX - CLOCK_S
 static void note_clock_reading(Core *core, uint64_t count, uint64_t time_ns) {
     core->clock_count = count;
     core->clock_count_ns = time_ns;
+}
+
+/* The last reading, if there is one that time stamps may follow from at the present count. */
+bool core_clock_reading(const Core *core, uint64_t *count, uint64_t *time_ns) {
+    *count = core->clock_count;
+    *time_ns = core->clock_count_ns;
+    return core_count(core) - core->clock_count < CLOCK_STEPS;
+}
+
+/* Restored: the log goes on with time stamps that follow from this reading. */
+void core_set_clock_reading(Core *core, uint64_t count, uint64_t time_ns) {
+    note_clock_reading(core, count, time_ns);
 }
 
 /* Whether guest time at this count follows from the last reading; then it is there. */
@@ -178,5 +219,7 @@ void core_set_guest_ns(Core *core, uint64_t guest_ns) {
     clock_sync(&core->clock);
     core->last_time_ns = guest_ns;
     forget_clock_reading(core);
+    core->seen_host_ns = core->clock.base_ns;
+    core->owed_ns = 0;
     core->guest_offset_ns = (int64_t)(guest_ns - core->clock.base_ns);
 }

@@ -363,6 +363,17 @@ class Cpu:
     def log_bases(self, bases: tuple[int, int]) -> None:
         lib.core_set_log_bases(self._core, *bases)
 
+    @property
+    def clock_reading(self) -> tuple[int, int] | None:
+        """Count and time of the last TSC, if those of the next instructions may follow from it."""
+        count, time = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+        known = lib.core_clock_reading(self._core, count, time)
+        return (count[0], time[0]) if known else None
+
+    @clock_reading.setter
+    def clock_reading(self, reading: tuple[int, int]) -> None:
+        lib.core_set_clock_reading(self._core, *reading)
+
     def set_mark(self, count: InstructionCount) -> None:
         """Allow a replay to run up to `count`: every entry before it is here."""
         lib.core_set_mark(self._core, count)

@@ -2,7 +2,7 @@
 
     offset  bytes
     0       8      magic, "ftvmsnap": not some other file
-    8       4      version, little-endian: 2
+    8       4      version, little-endian: 3
     12      4      length of the body
     16      32     BLAKE2b of the body: not a damaged one
     48             body: a `Snapshot` in MessagePack, deflated
@@ -37,7 +37,7 @@ from ftvm.machine.state import (
 from ftvm.units import PAGE_BYTES, GuestPhysical
 
 MAGIC = b"ftvmsnap"
-VERSION = 2
+VERSION = 3
 _HEADER = struct.Struct("<8sII32s")
 _BODY_BYTES_MAX = 1 << 32
 _DEFLATED_AT_ONCE = 1 << 22

@@ -28,7 +28,8 @@ class MachineState:
     """A machine without its memory.
 
     ``log_bases`` are what the next log entry refers to, ``log_entries`` how
-    many there were before; ``digest`` is the chain's newest link, ``links``
+    many there were before; from ``clock_reading``, a count and a time, time stamps
+    follow that the log leaves out (results.c); ``digest`` is the chain's newest link, ``links``
     how many it has; ``input_bytes`` are what it was given on each stream.
     """
 
@@ -38,6 +39,7 @@ class MachineState:
     guest_ns: Natural
     log_bases: tuple[Natural, Natural]
     log_entries: Natural
+    clock_reading: tuple[Natural, Natural] | None
     digest: Annotated[bytes, msgspec.Meta(min_length=DIGEST_BYTES, max_length=DIGEST_BYTES)]
     links: Natural
     input_bytes: tuple[Natural, ...]
@@ -81,6 +83,7 @@ def describe(machine: Machine) -> MachineState:
         guest_ns=machine.cpu.last_time,
         log_bases=machine.cpu.log_bases,
         log_entries=machine.cpu.log_entries,
+        clock_reading=machine.cpu.clock_reading,
         digest=machine.digest,
         links=machine.links,
         input_bytes=tuple(machine.input_bytes.values()),
@@ -107,6 +110,9 @@ def check_state(state: MachineState, what: str) -> None:
         raise StateError(f"{what}: has input of {len(state.input_bytes)} streams")
     if state.log_bases[0] > state.count or state.log_bases[1] > state.guest_ns:
         raise StateError(f"{what}: the log's last entry is later than the machine")
+    reading = state.clock_reading
+    if reading is not None and (reading[0] >= state.count or reading[1] > state.guest_ns):
+        raise StateError(f"{what}: the clock was read later than the machine is")
 
 
 def resume(machine: Machine, state: MachineState, what: str) -> None:
@@ -123,6 +129,8 @@ def resume(machine: Machine, state: MachineState, what: str) -> None:
     machine.cpu.log_entries = state.log_entries
     machine.cpu.set_guest_ns(Nanoseconds(state.guest_ns))
     machine.go_live(Mode.SOLO)
+    if state.clock_reading is not None:
+        machine.cpu.clock_reading = state.clock_reading
     machine.digest = state.digest
     machine.links = state.links
     machine.input_bytes = dict(zip(Stream, state.input_bytes, strict=True))

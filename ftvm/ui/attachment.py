@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ftvm.errors import (
@@ -29,6 +29,8 @@ from ftvm.ui.keyboard import Keyboard
 from ftvm.ui.notices import Notices
 from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.signals import Signals
+from ftvm.ui.stream_inputs import StreamInputs
+from ftvm.ui.stream_options import StreamFiles
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.units import Nanoseconds
 
@@ -49,7 +51,7 @@ class Attachment:
         self,
         addresses: Sequence[Address],
         security: Security,
-        streams: Mapping[Stream, Sink],
+        streams: StreamFiles,
         *,
         eof_exit: bool,
         convention: str,
@@ -60,14 +62,18 @@ class Attachment:
         self._signals = Signals()
         self._output = Output(self._signals, self._notices)
         self._view = ScreenView(self._output, self._notices) if screen else None
-        sinks = {**streams, Stream.SCREEN: self._view.take} if self._view else streams
-        show = drop if self._view else self._show
+        sinks = streams.sinks
+        show: Sink = self._show
+        if self._view is not None:
+            show = sinks.get(Stream.CONSOLE, drop)
+            sinks = {**sinks, Stream.SCREEN: self._view.take}
         self._console = RemoteConsole(addresses, security, show, sinks, journals)
         self._convention = convention
         self._eof_exit = eof_exit
         self._is_terminal = os.isatty(STDIN)
         line = Keyboard(self._console) if self._view else self._console
-        self._keyboard = Input(line, self._is_terminal)
+        self._keyboard = Input(line, escapes=self._is_terminal)
+        self._inputs = StreamInputs(self._console, streams.sources)
         self._told: tuple[str, int] | None = None
         """Whom we said we are attached to."""
         self._away_ns: Nanoseconds | None = None
@@ -83,8 +89,9 @@ class Attachment:
             self._output.watch_reader(self._console.transport)
             while (status := self._verdict()) is None:
                 self._keyboard.tend()
-                wait = Nanoseconds(0) if self._keyboard.ready else _TICK_NS
-                self._console.poll(wait)
+                self._inputs.tend()
+                is_ready = self._keyboard.ready or self._inputs.ready
+                self._console.poll(Nanoseconds(0) if is_ready else _TICK_NS)
                 self._tell()
             if self._console.exited is None:
                 self._console.leave()
@@ -135,8 +142,8 @@ class Attachment:
     def _is_quiet(self) -> bool:
         """Whether `--eof-exit` has its way."""
         console = self._console
-        used_up = self._keyboard.ended_ns is not None and console.input_settled
-        if not (self._eof_exit and used_up and console.running):
+        used_up = self._keyboard.ended_ns is not None and self._inputs.used_up
+        if not (self._eof_exit and used_up and console.input_settled and console.running):
             self._settled_ns = None
             return False
         now = now_ns()

@@ -1,4 +1,4 @@
-"""Standard input and output as the two ends of a guest's serial line."""
+"""Standard input and output, or other files, as the two ends of a guest's serial line."""
 
 import contextlib
 import os
@@ -85,15 +85,17 @@ class Line(Protocol):
 
 
 class Input:
-    """Gives standard input to the guest, as fast as the guest takes it."""
+    """Gives standard input, or another file, to the guest, as fast as the guest takes it."""
 
-    def __init__(self, line: Line, is_terminal: bool) -> None:
+    def __init__(self, line: Line, descriptor: int = STDIN, *, escapes: bool = False) -> None:
+        """With `escapes` the user can say by keys what he wants of us."""
         self._line = line
-        self._keys = EscapeKeys() if is_terminal else None
+        self._descriptor = descriptor
+        self._keys = EscapeKeys() if escapes else None
         self._watched = False
         self._pollable = True
         self.ended_ns: Nanoseconds | None = None
-        """When the end of standard input was seen."""
+        """When the end of the input was seen."""
         self._wishes: list[Wish] = []
 
     @property
@@ -117,11 +119,11 @@ class Input:
     def _watch(self, wanted: bool) -> None:
         transport = self._line.transport
         if not wanted:
-            transport.unwatch(STDIN)
+            transport.unwatch(self._descriptor)
             self._watched = False
             return
         try:
-            transport.watch(STDIN, self._read)
+            transport.watch(self._descriptor, self._read)
             self._watched = True
         except PermissionError:  # what epoll says of a regular file
             self._pollable = False
@@ -132,7 +134,7 @@ class Input:
             return
         data = b""
         with contextlib.suppress(OSError):  # a terminal that hung up, a closed descriptor: the end
-            data = os.read(STDIN, room)
+            data = os.read(self._descriptor, room)
         if not data:
             self.ended_ns = now_ns()
             return

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.ends import End
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_spec import RunSpec
-from ftvm.runtime.sinks import NO_SINKS, Sink, drop
+from ftvm.runtime.sinks import drop
 from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.console import QUIET_NS, STDIN, STDOUT, Input, Output
@@ -32,6 +31,8 @@ from ftvm.ui.notices import Notices
 from ftvm.ui.recordings import Recordings
 from ftvm.ui.screen_view import ScreenView
 from ftvm.ui.signals import Signals
+from ftvm.ui.stream_inputs import StreamInputs
+from ftvm.ui.stream_options import NO_FILES, StreamFiles
 from ftvm.ui.teller import Teller
 from ftvm.ui.terminal import HELP, RawTerminal, Wish
 from ftvm.ui.transfer_bar import TransferBar
@@ -59,7 +60,7 @@ class Session:
     def __init__(
         self,
         spec: RunSpec,
-        streams: Mapping[Stream, Sink] = NO_SINKS,
+        streams: StreamFiles = NO_FILES,
         *,
         eof_exit: bool,
         convention: str = OURS,
@@ -110,8 +111,10 @@ class Session:
 
     def _supervisor(self) -> Supervisor:
         if self._view is None:
-            return Supervisor(self._spec, self._show, self._streams)
-        return Supervisor(self._spec, drop, {**self._streams, Stream.SCREEN: self._view.take})
+            return Supervisor(self._spec, self._show, self._streams.sinks)
+        com1 = self._streams.sinks.get(Stream.CONSOLE, drop)
+        others = {**self._streams.sinks, Stream.SCREEN: self._view.take}
+        return Supervisor(self._spec, com1, others)
 
     def _conduct(self, supervisor: Supervisor) -> int | None:
         """Run the guest; return the exit status if it is not for the guest to say."""
@@ -123,7 +126,10 @@ class Session:
                 self._metrics = RunMetrics(supervisor, listener)
             supervisor.start()
             line = supervisor if self._view is None else Keyboard(supervisor)
-            status = self._loop(supervisor, Input(line, self._is_terminal))
+            keyboard = Input(line, escapes=self._is_terminal)
+            status = self._loop(
+                supervisor, keyboard, StreamInputs(supervisor, self._streams.sources)
+            )
             if status is not None:
                 self._stop(supervisor)
         except LostGuestError as error:
@@ -139,7 +145,7 @@ class Session:
         self._notices.error(str(failure))
         return failure.exit_status
 
-    def _loop(self, supervisor: Supervisor, keyboard: Input) -> int | None:
+    def _loop(self, supervisor: Supervisor, keyboard: Input, others: StreamInputs) -> int | None:
         """Run until the guest's end; or return the exit status with which to end it."""
         while not supervisor.finished:
             if self._signals.caught is not None:
@@ -149,12 +155,17 @@ class Session:
             if self._output.reader_left:
                 return EXIT_BROKEN_PIPE
             keyboard.tend()
+            others.tend()
             for wish in keyboard.take_wishes():
                 if wish is Wish.LEAVE:
                     return 0
                 for line in (_HELP_LEAVE, *HELP):
                     self._notices.info(line)
-            wait = Nanoseconds(0) if keyboard.ready else self._patience(supervisor, keyboard)
+            if keyboard.ready or others.ready:
+                wait: Nanoseconds | None = Nanoseconds(0)
+            else:
+                used_up = keyboard.ended_ns is not None and others.used_up
+                wait = self._patience(supervisor, used_up)
             if wait is None:
                 return 0
             supervisor.poll(self._metrics.patience(wait) if self._metrics else wait)
@@ -177,10 +188,10 @@ class Session:
             self._transfer.show(f"sending the machine to backup {name}", done)
         self._teller.look(supervisor)
 
-    def _patience(self, supervisor: Supervisor, keyboard: Input) -> Nanoseconds | None:
+    def _patience(self, supervisor: Supervisor, used_up: bool) -> Nanoseconds | None:
         """How long to wait for something to happen; None if it is time to go."""
-        used_up = keyboard.ended_ns is not None and supervisor.input_settled
-        if not (self._eof_exit and used_up and supervisor.running):
+        settled = used_up and supervisor.input_settled
+        if not (self._eof_exit and settled and supervisor.running):
             self._settled_ns = None
             return _TICK_NS
         now = now_ns()

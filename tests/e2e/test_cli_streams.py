@@ -1,16 +1,26 @@
 """The other serial ports, port E9, and the exit status as QEMU has it."""
 
+import os
 import shutil
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
+from assembler import EBX, Assembler
 from ftvm_command import FtvmCommand
 from port_program import COM1, COM2, COM3, COM4, DEBUG, out_byte, out_dword, program, say
 
 TEXTS = {"com2": b"two\n", "com3": b"three\n", "com4": b"four\n", "debugcon": b"five\n"}
 PORTS = (COM2, COM3, COM4, DEBUG)
 FILES = tuple(word for name in TEXTS for word in (f"--{name}", name))
+SENT = {
+    "com2": b"to two.q",
+    "com3": b"to three, more than fits at once" * 600 + b"q",
+    "com4": bytes(set(range(256)) - set(b"q")) + b"q",
+}
+INPUTS = tuple(word for name in SENT for word in (f"--{name}", name, f"--{name}-in", f"{name}.in"))
+LINE_STATUS, DATA_READY = 5, 1
 
 
 @pytest.fixture
@@ -24,6 +34,26 @@ def talker(ftvm: FtvmCommand) -> FtvmCommand:
     )
     (ftvm.home / "talker").write_bytes(program(turns, out_dword(0xF4, 0x10)))
     return ftvm
+
+
+@pytest.fixture
+def answerer(ftvm: FtvmCommand) -> FtvmCommand:
+    """The command, where a guest is that sends back what comes on COM1 to COM4, up to three q's."""
+    code = Assembler(0).mov(EBX, 3).label("look")
+    for port in (COM1, COM2, COM3, COM4):
+        code.in_byte(port + LINE_STATUS).raw(0xA8, DATA_READY).j("e", f"none {port}")
+        code.in_byte(port).raw(0xEE)  # out dx, al
+        code.raw(0x3C, ord("q")).j("ne", f"none {port}")  # cmp al, "q"
+        code.dec(EBX).j("e", "leave").label(f"none {port}")
+    code.jmp("look").label("leave")
+    (ftvm.home / "answerer").write_bytes(program(code.bytes(), out_dword(0xF4, 7)))
+    for name, data in SENT.items():
+        (ftvm.home / f"{name}.in").write_bytes(data)
+    return ftvm
+
+
+def answered(home: Path) -> dict[str, bytes]:
+    return {name: (home / name).read_bytes() for name in SENT}
 
 
 def said(home: Path) -> dict[str, bytes]:
@@ -75,6 +105,90 @@ def test_a_full_disk_ends_the_run(talker: FtvmCommand) -> None:
     done = talker("run", "talker", "--com2", "/dev/full")
     assert done.status == 125
     assert "cannot write to /dev/full: No space left on device" in done.lines[-1]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("--solo",),
+        ("--crash", "primary@instruction:40000"),
+        ("--crash", "primary@entry:9", "--crash", "primary@output-sent:40"),
+    ],
+    ids=" ".join,
+)
+def test_the_guest_is_sent_files_exactly_once(answerer: FtvmCommand, how: tuple[str, ...]) -> None:
+    done = answerer("run", "answerer", *INPUTS, *how)
+    assert (done.status, done.out) == (7, b"")
+    assert answered(answerer.home) == SENT
+
+
+def test_what_a_guest_was_sent_is_in_its_recording(answerer: FtvmCommand) -> None:
+    done = answerer("record", "answerer", "-o", "run", *INPUTS)
+    assert (done.status, answered(answerer.home)) == (7, SENT)
+    done = answerer("replay", "run")
+    assert (done.status, done.out) == (0, b"")
+
+
+def test_a_pipe_takes_one_writer_after_the_other(answerer: FtvmCommand) -> None:
+    os.mkfifo(answerer.home / "fifo")
+    process = answerer.start("run", "answerer", "--solo", "--com3", "com3", "--com3-in", "fifo")
+    for word in (b"first q", b"second q", b"third q"):
+        with (answerer.home / "fifo").open("wb") as fifo:
+            fifo.write(word)
+    process.communicate()
+    assert process.returncode == 7
+    assert (answerer.home / "com3").read_bytes() == b"first qsecond qthird q"
+
+
+def test_a_terminal_is_a_line_in_both_directions(answerer: FtvmCommand) -> None:
+    """As with a minicom at the other end."""
+    ours, theirs = os.openpty()
+    name = os.ttyname(theirs)
+    process = answerer.start("run", "answerer", "--com2", name, "--com2-in", name)
+    while termios.tcgetattr(theirs)[3] & termios.ECHO:
+        assert process.poll() is None
+        os.sched_yield()
+    sent = b"a\nb\x03\x04\x11\x13\r\xffqqq"
+    heard = b""
+    while len(heard) < len(sent):  # byte by byte, so that its echo would show
+        os.write(ours, sent[len(heard) : len(heard) + 1])
+        heard += os.read(ours, 1)
+    process.communicate()
+    os.close(ours)
+    os.close(theirs)
+    assert (process.returncode, heard) == (7, sent)
+
+
+def test_com1_is_a_file_while_the_screen_is_shown(answerer: FtvmCommand) -> None:
+    (answerer.home / "com1.in").write_bytes(b"one qqq")
+    done = answerer("run", "answerer", "--screen", "--com1", "com1", "--com1-in", "com1.in")
+    assert done.status == 7
+    assert (answerer.home / "com1").read_bytes() == b"one qqq"
+    done = answerer("run", "answerer", "--com1-in", "com1.in")
+    assert done.status == 2
+    assert done.lines == [
+        "ftvm: COM1 is standard input and output: --com1 and --com1-in want --screen"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("nowhere", "No such file or directory"), (".", "Is a directory")]
+)
+def test_what_cannot_be_sent_is_told_before_anything_runs(
+    answerer: FtvmCommand, name: str, why: str
+) -> None:
+    done = answerer("run", "answerer", "--com4-in", name)
+    assert (done.status, done.out) == (2, b"")
+    assert done.lines == [f"ftvm: --com4-in {name!r}: {why}"]
+
+
+def test_the_run_may_end_when_all_that_is_sent_is_used_up(answerer: FtvmCommand) -> None:
+    (answerer.home / "com2.in").write_bytes(b"no end")
+    done = answerer(
+        "run", "answerer", "--com2", "com2", "--com2-in", "com2.in", "--eof-exit", typed=b"one"
+    )
+    assert (done.status, done.out) == (0, b"one")
+    assert (answerer.home / "com2").read_bytes() == b"no end"
 
 
 @pytest.mark.parametrize(

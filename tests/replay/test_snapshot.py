@@ -7,11 +7,13 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
+from assembler import EAX, Assembler
+from bare import CODE, DATA, machine_of
 from hypothesis import HealthCheck, given, settings
 from log_entries import encode_entry
 
 from ftvm.errors import StateError
-from ftvm.log.recording import Recorder
+from ftvm.log.recording import Recorder, Recording, replay
 from ftvm.machine import snapshot
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.cpu import Entry, Kind, decode_entries
@@ -92,6 +94,27 @@ def test_another_process_replays_what_came_in_since(guest_images: Path, tmp_path
     assert recording.log
     end = recording.end_count
     assert go_on_elsewhere(tmp_path, state, recording.log, end) == stand(machine)
+
+
+@pytest.mark.parametrize("middle", range(1, 12))
+def test_time_stamps_that_the_log_leaves_out_follow_in_a_snapshot_as_well(middle: int) -> None:
+    """Of readings close together only the first is logged; a replay is taken apart behind it."""
+    code = Assembler(CODE)
+    for reading in range(4):
+        code.rdtsc().store(DATA + 4 * reading, EAX).nop()
+    recorded = machine_of(code.hlt())
+    recorder = Recorder(recorded)
+    recorded.run()
+    whole = recorder.finish()
+    replica = machine_of(code)
+    replica.replay()
+    replica.cpu.log_put(whole.log)
+    replica.cpu.set_mark(whole.end_count)
+    run_to(replica, middle)
+    rest = whole.log[len(whole.log) - replica.cpu.log_pending :]
+    elsewhere = snapshot.restore(snapshot.take(replica))
+    bases = elsewhere.cpu.log_bases
+    replay(elsewhere, Recording(rest, bases, whole.end_count, whole.end_digest))
 
 
 def test_damaged_snapshots_are_refused_in_one_line(guest_images: Path) -> None:

@@ -242,6 +242,10 @@ def test_memory_size(memory: int, base: int, extended: int, high: int) -> None:
     assert word == {0x15: base, 0x17: extended, 0x30: extended, 0x34: high}
 
 
+def test_the_equipment_byte_has_a_coprocessor_and_no_diskettes(rtc: Rtc) -> None:
+    assert rtc[0x14] == 0x02
+
+
 def test_memory_keeps_what_is_written(rtc: Rtc) -> None:
     free = [index for index in range(0x0E, 0x80) if index != 0x32]
     for index in free:

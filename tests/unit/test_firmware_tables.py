@@ -5,11 +5,12 @@ import struct
 import pytest
 from multiboot_image import Elf
 
+from ftvm.machine.boot.bios_data_area import bios_data
 from ftvm.machine.boot.firmware_tables import firmware_segments
 from ftvm.machine.boot.image import BootFiles, plan_boot
 from ftvm.machine.bus import PortBus
 from ftvm.machine.devices.power_management import WHOLE, PowerManagement
-from ftvm.units import Nanoseconds
+from ftvm.units import GuestPhysical, Nanoseconds
 
 MEMORY = 16 << 20
 
@@ -80,7 +81,21 @@ def test_they_are_there_after_boot_but_not_over_an_image() -> None:
     image.loads[0].physical = 0xF1000
     image.entry = 0xF1000 + 12
     plan = plan_boot(BootFiles("k", image.build(), ""), MEMORY)
-    assert 0xF0000 not in {start for start, _ in plan.segments}
+    assert len([start for start, _ in plan.segments if start == 0xF1000]) == 1
+    assert 0xF0000 in {start for start, _ in plan.segments}
+
+
+def test_the_bios_data_area_says_what_there_is() -> None:
+    area = dict(bios_data())[GuestPhysical(0x400)]
+
+    def short(at: int) -> int:
+        return int.from_bytes(area[at : at + 2], "little")
+
+    assert [short(at) for at in range(0, 8, 2)] == [0x3F8, 0x2F8, 0x3E8, 0x2E8]
+    assert (short(0x13), short(0x0E) << 4) == (639, 639 << 10)
+    assert short(0x10) & 0x30 == 0x20, "a colour display"
+    assert (area[0x49], short(0x4A), area[0x84] + 1, short(0x63)) == (3, 80, 25, 0x3D4)
+    assert dict(bios_data())[GuestPhysical(639 << 10)] == b"\x01"
 
 
 class Power:

@@ -236,7 +236,7 @@ def test_unknown_optional_feature_is_no_matter() -> None:
         ({"ident_version": 0}, "version"),
         ({"version": 9}, "version"),
         ({"type": 1}, "relocatable"),
-        ({"type": 3}, "-no-pie"),
+        ({"loads": [Load(MIB, b"/lib/ld.so", type=3)], "type": 3}, "-no-pie"),
         ({"type": 9}, "ELF type 9"),
         ({"phentsize": 56}, "program headers of 56 bytes"),
         ({"loads": []}, "nothing in it is to be loaded"),
@@ -247,6 +247,14 @@ def test_unknown_optional_feature_is_no_matter() -> None:
 def test_wrong_elf_file(change: dict[str, object], said: str) -> None:
     # The header stands behind the segments too, for the file that has none.
     assert said in refusal(Elf(**change).build() + multiboot_header())  # type: ignore[arg-type]
+
+
+def test_a_position_independent_image_lies_where_it_says() -> None:
+    """Debian 11's memtest86+_multiboot.bin is one, for address 0."""
+    plan = boot(Elf(type=3).build())
+    assert (plan.entry, plan.segments) == (MIB + 12, boot(Elf().build()).segments)
+    low = Elf(type=3, loads=[Load(0, multiboot_header() + CODE)], entry=12)
+    assert boot(low.build()).entry == 12
 
 
 def test_every_truncation_is_refused() -> None:

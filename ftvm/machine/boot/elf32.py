@@ -7,7 +7,7 @@ Header") and chapter 5 ("Program Header"), and of its Intel386 supplement.
 
     file header, 52 bytes                     program header, 32 bytes
     0  e_ident[16]  7f E L F class data ver   0  p_type    1 is PT_LOAD
-    16 e_type       2 is ET_EXEC              4  p_offset  where in the file
+    16 e_type       2 is ET_EXEC, 3 ET_DYN    4  p_offset  where in the file
     18 e_machine    3 is EM_386               8  p_vaddr
     20 e_version                              12 p_paddr   where in memory
     24 e_entry      virtual address           16 p_filesz  bytes in the file
@@ -29,13 +29,12 @@ _PROGRAM_HEADER = struct.Struct("<8I")
 
 _EI_CLASS, _EI_DATA, _EI_VERSION = 4, 5, 6
 _ELFCLASS32, _ELFDATA2LSB, _EV_CURRENT = 1, 1, 1
-_ET_EXEC, _EM_386 = 2, 3
-_PT_LOAD = 1
+_ET_EXEC, _ET_DYN, _EM_386 = 2, 3, 3
+_PT_LOAD, _PT_INTERP = 1, 3
 _PF_X = 1
 
 _KINDS_REFUSED = {
     1: "a relocatable object: link it first",
-    3: "position-independent: link it with -no-pie -static",
     4: "a core dump: give the program itself",
 }
 
@@ -71,13 +70,18 @@ class _ProgramHeader(NamedTuple):
 def read_program(image: bytes) -> Program:
     """Read the loadable segments and the physical entry point of an ELF32 executable.
 
-    Raises ImageError, one line, if `image` is not a whole ELF32 executable for
-    the i386. Where the segments lie in memory is not looked at here.
+    A position-independent one is taken for the addresses that it has, as by GRUB and
+    QEMU: it relocates itself. Raises ImageError, one line, if `image` is not a whole
+    ELF32 executable for the i386. Where the segments lie in memory is not looked at here.
     """
     header = _read_file_header(image)
     segments = []
     entry = header.entry
     for index, program_header in enumerate(_read_program_headers(image, header)):
+        if program_header.type == _PT_INTERP:
+            raise ImageError(
+                "it wants a dynamic linker, which no machine has: link it with -no-pie -static"
+            )
         if program_header.type != _PT_LOAD:
             continue
         segment = _read_segment(image, index, program_header)
@@ -118,7 +122,7 @@ def _read_file_header(image: bytes) -> _FileHeader:
         )
     if header.ident[_EI_VERSION] != _EV_CURRENT or header.version != _EV_CURRENT:
         raise ImageError("ELF version (offsets 6 and 20) is not 1; the header is damaged, rebuild")
-    if header.type != _ET_EXEC:
+    if header.type not in (_ET_EXEC, _ET_DYN):
         kind = _KINDS_REFUSED.get(header.type, "unknown: the header is damaged, rebuild")
         raise ImageError(f"not an executable: ELF type {header.type} (offset 16) is {kind}")
     return header

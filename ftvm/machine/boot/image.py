@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from ftvm.errors import ImageError, UsageError
 from ftvm.machine.boot import linux, multiboot1
+from ftvm.machine.boot.bios_data_area import bios_data
+from ftvm.machine.boot.bios_stub import bios_stub
 from ftvm.machine.boot.firmware_tables import firmware_segments
 from ftvm.machine.boot.linux_header import is_linux
 from ftvm.machine.boot.plan import BootPlan, Module
@@ -46,14 +48,15 @@ def plan_boot(files: BootFiles, memory_bytes: int) -> BootPlan:
 
 
 def _with_firmware(plan: BootPlan) -> BootPlan:
-    """Add the firmware's tables, unless the image wants to lie where they are."""
-    tables = firmware_segments()
+    """Add what firmware leaves in memory, but not where the image wants to lie."""
     taken = [(start, start + len(data)) for start, data in plan.segments]
     taken += [(start, start + size) for start, size in plan.zeroed]
-    for start, data in tables:
-        if any(start < end and begin < start + len(data) for begin, end in taken):
-            return plan
-    return replace(plan, segments=(*plan.segments, *tables))
+    left = tuple(
+        (start, data)
+        for start, data in (*bios_stub(), *bios_data(), *firmware_segments())
+        if not any(start < end and begin < start + len(data) for begin, end in taken)
+    )
+    return replace(plan, segments=(*plan.segments, *left))
 
 
 def _unzipped(files: BootFiles, memory_bytes: int) -> bytes:

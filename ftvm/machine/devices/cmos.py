@@ -57,6 +57,10 @@ UPDATE_NS = 2_228_000
 FIRST_UPDATE_NS = 500_000_000  # "Divider Control": after release from reset
 ALARM_ANY = 0xC0  # an alarm byte from here on matches always
 
+# IBM PC AT Technical Reference, "Equipment byte": a coprocessor, a display with a BIOS of
+# its own, no diskette drives.
+EQUIPMENT, COPROCESSOR = 0x14, 0x02
+
 KIB = 1024
 BASE_MEMORY_KIB = 640
 EXTENDED_FROM_KIB = 1024
@@ -117,6 +121,7 @@ class Cmos:
         self._seen_ns = 0
         self._nvram = bytearray(NVRAM_BYTES)
         self._tell_memory(memory_bytes)
+        self._nvram[EQUIPMENT - NVRAM_FIRST] = COPROCESSOR
 
     @property
     def nmi_masked(self) -> bool:

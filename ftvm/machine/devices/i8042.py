@@ -79,6 +79,7 @@ ACKNOWLEDGE, RESEND, ECHO = 0xFA, 0xFE, 0xEE
 BASIC_ASSURANCE_PASSED = 0xAA
 KEYBOARD_ID = (0xAB, 0x83)
 KEYBOARD_ID_TRANSLATED = (0xAB, 0x41)
+SCAN_CODES_TRANSLATED = {1: 0x43, 2: 0x41, 3: 0x3F}
 SET_LEDS, SET_SCAN_CODES, SET_RATE = 0xED, 0xF0, 0xF3
 READ_ID, KEYBOARD_RESET, KEYBOARD_RESEND = 0xF2, 0xFF, 0xFE
 KEYBOARD_TAKES_DATA = frozenset((SET_LEDS, SET_SCAN_CODES, SET_RATE))
@@ -308,7 +309,9 @@ class I8042:
         if command is not None and value < KEYBOARD_COMMANDS_FROM:
             self._answer(ACKNOWLEDGE)
             if command == SET_SCAN_CODES and value == 0:
-                self._answer(self._scan_codes)
+                number = self._scan_codes
+                is_translated = self._control & TRANSLATE
+                self._answer(SCAN_CODES_TRANSLATED[number] if is_translated else number)
             elif command == SET_SCAN_CODES and value <= 3:
                 self._scan_codes = value
         elif value in KEYBOARD_TAKES_DATA:

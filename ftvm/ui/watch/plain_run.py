@@ -1,14 +1,11 @@
 """`ftvm run --watch` without a terminal: the run of `ftvm run`, told line by line."""
 
-from collections.abc import Mapping
-
-from ftvm.machine.channels import Stream
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_spec import RunSpec
-from ftvm.runtime.sinks import Sink
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.session import Session
+from ftvm.ui.stream_options import StreamFiles
 from ftvm.ui.watch.event_notices import EventNotices
 from ftvm.ui.watch.lookout import Lookout
 from ftvm.ui.watch.model import PairModel
@@ -20,7 +17,7 @@ class PlainRun(Session):
     """The guest's lines are told among the others; what went wrong, on standard error too."""
 
     def __init__(
-        self, spec: RunSpec, streams: Mapping[Stream, Sink], *, eof_exit: bool, convention: str
+        self, spec: RunSpec, streams: StreamFiles, *, eof_exit: bool, convention: str
     ) -> None:
         model = PairModel(spec.image_name, now_ns(), owned=True)
         notices = _Notices(model)

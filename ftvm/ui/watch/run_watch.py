@@ -1,25 +1,24 @@
 """`ftvm run --watch` at a terminal: a guest with its screen, from start to end."""
 
 import signal
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from ftvm.errors import EXIT_INTERRUPTED, EXIT_SIGNALLED, FtvmError, LostGuestError
-from ftvm.machine.channels import Stream
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.report import RunReport
 from ftvm.runtime.run_metrics import RunMetrics
 from ftvm.runtime.run_spec import RunSpec
-from ftvm.runtime.sinks import Sink
 from ftvm.runtime.sockets import listen
 from ftvm.runtime.supervisor import Supervisor
 from ftvm.ui.divergence_desk import DivergenceDesk
 from ftvm.ui.recordings import Recordings
 from ftvm.ui.session import status_of
 from ftvm.ui.signals import Signals
+from ftvm.ui.stream_inputs import StreamInputs
+from ftvm.ui.stream_options import StreamFiles
 from ftvm.ui.teller import Teller
 from ftvm.ui.watch.display import STDIN, Display, read_typed
 from ftvm.ui.watch.event_notices import EventNotices
@@ -36,7 +35,7 @@ _MIB = 1 << 20
 class RunWatch:
     """One run with its screen."""
 
-    def __init__(self, spec: RunSpec, streams: Mapping[Stream, Sink], convention: str) -> None:
+    def __init__(self, spec: RunSpec, streams: StreamFiles, convention: str) -> None:
         self._spec = replace(spec, evidence=Path())
         self._streams = streams
         self._convention = convention
@@ -58,7 +57,7 @@ class RunWatch:
         try:
             with (
                 self._signals,
-                Supervisor(self._spec, self._show, self._streams) as supervisor,
+                Supervisor(self._spec, self._show, self._streams.sinks) as supervisor,
                 self._divergences,
             ):
                 status = self._conduct(supervisor)
@@ -93,6 +92,7 @@ class RunWatch:
     def _loop(self, supervisor: Supervisor, screen: Screen, display: Display) -> int | None:
         """Show the run until the user has seen enough; return what `_conduct` does."""
         lookout = Lookout(supervisor, self._model)
+        inputs = StreamInputs(supervisor, self._streams.sources)
         lost: int | None = None
         while not screen.wants_to_leave:
             if self._signals.caught is not None:
@@ -102,7 +102,7 @@ class RunWatch:
             if self._model.end:
                 supervisor.transport.poll(_TICK_NS)
             else:
-                lost = self._step(supervisor)
+                lost = self._step(supervisor, inputs)
                 lookout.look(last=bool(self._model.end))
             if self._keys:
                 keys, self._keys = self._keys, b""
@@ -113,13 +113,15 @@ class RunWatch:
                 return EXIT_SIGNALLED + signal.SIGHUP
         return lost if self._model.end else 0
 
-    def _step(self, supervisor: Supervisor) -> int | None:
+    def _step(self, supervisor: Supervisor, inputs: StreamInputs) -> int | None:
         """Do what there is to do; return the exit status if the guest is lost."""
+        inputs.tend()
         if self._typed and (room := supervisor.room()):
             supervisor.write(bytes(self._typed[:room]))
             del self._typed[:room]
         try:
-            supervisor.poll(self._metrics.patience(_TICK_NS) if self._metrics else _TICK_NS)
+            wait = Nanoseconds(0) if inputs.ready else _TICK_NS
+            supervisor.poll(self._metrics.patience(wait) if self._metrics else wait)
         except LostGuestError as error:
             self._teller.finish(supervisor.report())
             self._notices.error(f"the guest is lost: {error}")
