@@ -172,7 +172,10 @@ def _backup(course: _Course) -> Iterator[Event]:
 
 
 def _outputs(course: _Course) -> Iterator[Event]:
-    """Each piece of output from its making to its letting out, which may overlap."""
+    """Each piece of output from its making to its letting out, which may overlap.
+
+    A backup that never goes live lets none out.
+    """
     made = [(host_ns, output) for host_ns, _, output in course.marks]
     released = [m for m in course.moments if m.what == What.RELEASED]
     ends = [moment.position for moment in released]
@@ -180,13 +183,17 @@ def _outputs(course: _Course) -> Iterator[Event]:
     for number, (host_ns, output) in enumerate(made):
         if output == offset:
             continue
+        args = {"bytes": output - offset, "to": output}
+        offset = output
+        begin = course.us(host_ns)
+        if not released:
+            yield _slice(_CONSOLE, "made", begin, begin, **args)
+            continue
         index = bisect.bisect_left(ends, output)
         span = {"pid": _PROCESS, "tid": _CONSOLE, "cat": "output", "id": number, "name": "held"}
-        begin = course.us(host_ns)
-        yield {**span, "ph": "b", "ts": begin, "args": {"bytes": output - offset, "to": output}}
+        yield {**span, "ph": "b", "ts": begin, "args": args}
         if index < len(released):
             yield {**span, "ph": "e", "ts": max(begin, course.us(released[index].host_ns))}
-        offset = output
 
 
 def _flows(course: _Course) -> Iterator[Event]:

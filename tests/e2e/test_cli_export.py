@@ -57,16 +57,63 @@ def test_a_pair_is_shown_with_what_let_its_outputs_out(pair: Path, tmp_path: Pat
     assert of(events, "C", "backup behind, instructions")
 
 
+KEYS = {
+    # Trace Event Format: what an event of each phase has, and no other.
+    "M": {"ph", "pid", "name", "args"},
+    "X": {"ph", "pid", "tid", "name", "ts", "dur", "args"},
+    "i": {"ph", "pid", "tid", "name", "ts", "s", "args"},
+    "C": {"ph", "pid", "name", "ts", "args"},
+    "b": {"ph", "pid", "tid", "cat", "id", "name", "ts", "args"},
+    "e": {"ph", "pid", "tid", "cat", "id", "name", "ts"},
+    **{phase: {"ph", "pid", "tid", "cat", "id", "name", "ts", "bp"} for phase in "stf"},
+}
+METADATA = {
+    "process_name": ("name", str),
+    "thread_name": ("name", str),
+    "thread_sort_index": ("sort_index", int),
+}
+
+
+def check(trace: dict[str, Any]) -> None:
+    """Hold each event against the format."""
+    assert trace.keys() == {"traceEvents", "displayTimeUnit", "otherData"}
+    assert trace["displayTimeUnit"] in ("ms", "ns")
+    events = trace["traceEvents"]
+    named = {event["tid"] for event in of(events, "M", "thread_name")}
+    begun: dict[tuple[str, int], Event] = {}
+    for event in events:
+        phase, at = event["ph"], event.get("ts", 0)
+        is_of_thread = phase == "M" and event["name"] != "process_name"
+        assert event.keys() == KEYS[phase] | ({"tid"} if is_of_thread else set()), event
+        assert event["pid"] == 1
+        assert event.get("tid", min(named)) in named
+        assert isinstance(at, int | float)
+        assert 0 <= at < float("inf")
+        if phase == "M":
+            key, kind = METADATA[event["name"]]
+            assert event["args"].keys() == {key}
+            assert isinstance(event["args"][key], kind)
+        elif phase == "X":
+            assert event["dur"] > 0
+        elif phase == "i":
+            assert event["s"] in "gpt"
+        elif phase == "C":
+            assert all(isinstance(value, int | float) for value in event["args"].values())
+        elif phase == "b":
+            assert begun.setdefault((event["cat"], event["id"]), event) is event
+        elif phase == "e":
+            start = begun.pop((event["cat"], event["id"]))
+            assert (start["name"], start["tid"]) == (event["name"], event["tid"])
+            assert start["ts"] <= at
+        else:
+            assert event["bp"] == "e"
+    assert not begun
+
+
 def test_every_event_has_what_the_format_asks_for(pair: Path, capfd: Any) -> None:
     assert main(["export", str(pair)]) == 0
     trace = json.loads(capfd.readouterr().out)
-    for event in trace["traceEvents"]:
-        assert event["ph"] in "MXCibestf"
-        assert event["pid"] == 1
-        if event["ph"] != "M":
-            assert event["ts"] >= 0
-        if event["ph"] == "X":
-            assert event["dur"] > 0
+    check(trace)
     assert trace["otherData"]["node"] == "a"
     # Slices of a track lie in each other or beside each other, and arrows begin and end in one.
     slices: dict[int, list[tuple[int, int]]] = {}
@@ -94,8 +141,11 @@ def test_a_run_alone_and_torn_is_shown_as_far_as_it_goes(
     assert main(["export", str(tmp_path / "r")]) == 0
     said = capfd.readouterr()
     assert "torn at byte" in said.err
-    events = json.loads(said.out)["traceEvents"]
+    trace = json.loads(said.out)
+    check(trace)
+    events = trace["traceEvents"]
     assert of(events, "X", "runs")
+    assert of(events, "X", "made")
     assert of(events, "i", "timer")
     assert not of(events, "s")
 

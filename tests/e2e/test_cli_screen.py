@@ -6,6 +6,7 @@ import pytest
 from etcd_server import free_port
 from ftvm_command import COMMAND, FtvmCommand
 from hosts import Cluster
+from layouts import assert_equal_elsewhere
 from port_program import COM1, program, say
 from pseudo_terminal import PseudoTerminal
 
@@ -51,6 +52,7 @@ def test_a_recording_shows_the_same_screen(echo: FtvmCommand) -> None:
     again = echo("replay", "run", "--screen")
     assert (again.status, again.out) == (0, shown(TYPED)), again.err
     assert echo("replay", "run").out == b"serial\n"
+    assert_equal_elsewhere(echo, "run")
     part = echo("replay", "run", "--screen", "--until", "10")
     assert (part.status, part.out) == (0, b"")
 

@@ -34,6 +34,23 @@ HEADER = RunHeader(
     began_s=1_700_000_000,
 )
 
+EVERY_GUEST = [
+    ("hello", "", b""),
+    ("counter", "", b"iixirq"),
+    ("dice", "rate=1000", b"txtq"),
+    ("disk", "", b""),
+    ("ticker", "rate=1000 ticks=30", b""),
+    ("entropy", "n=20", b""),
+    ("primes", "size=100000 rounds=1", b""),
+    ("sort", "size=100000 rounds=1", b""),
+    ("crc", "size=4096 rounds=4", b""),
+    ("faults", "", b""),
+    ("faults", "triple", b""),
+    ("smc", "", b""),
+    ("storm", "ops=20000 nondet", b""),
+]
+"""With command lines and keys that make them end."""
+
 
 def boot(images: Path, guest: str, append: str = "") -> Machine:
     machine = Machine(CONFIG)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recorded_run import HEADER, boot, open_run, plant, record
+from recorded_run import EVERY_GUEST, HEADER, boot, open_run, plant, record
 
 from ftvm.errors import DivergenceError, LogError
 from ftvm.log.frames import START_BYTES, FrameReader, Kind
@@ -17,22 +17,6 @@ from ftvm.log.run_replay import Finding, RunReplay, check_engine
 from ftvm.machine.engine import ENGINE
 from ftvm.ui.images import bundled_guests
 from ftvm.units import InstructionCount
-
-GUESTS = [
-    ("hello", "", b""),
-    ("counter", "", b"iixirq"),
-    ("dice", "rate=1000", b"txtq"),
-    ("disk", "", b""),
-    ("ticker", "rate=1000 ticks=30", b""),
-    ("entropy", "n=20", b""),
-    ("primes", "size=100000 rounds=1", b""),
-    ("sort", "size=100000 rounds=1", b""),
-    ("crc", "size=4096 rounds=4", b""),
-    ("faults", "", b""),
-    ("faults", "triple", b""),
-    ("smc", "", b""),
-    ("storm", "ops=20000 nondet", b""),
-]
 
 
 def replay_all(reader: RunReader, place: int = 0) -> tuple[RunReplay, bytes]:
@@ -54,7 +38,7 @@ def finding(data: bytes) -> Finding:
     return replay.judge()[0]
 
 
-@pytest.mark.parametrize(("guest", "append", "keys"), GUESTS)
+@pytest.mark.parametrize(("guest", "append", "keys"), EVERY_GUEST)
 def test_every_guest_is_the_same_again(
     guest_images: Path, guest: str, append: str, keys: bytes
 ) -> None:
@@ -73,7 +57,7 @@ def test_every_guest_is_the_same_again(
 
 
 def test_no_guest_is_left_out() -> None:
-    assert {guest for guest, _, _ in GUESTS} == {guest.name for guest in bundled_guests()}
+    assert {guest for guest, _, _ in EVERY_GUEST} == {guest.name for guest in bundled_guests()}
 
 
 def test_a_replay_stops_at_any_instruction(guest_images: Path) -> None:

@@ -191,7 +191,7 @@ def test_the_history_of_the_checks_can_be_stepped_through(user: User) -> None:
     user.press("\x1b[A\x1b[A")
     assert user.sees("check 23:")
     assert user.sees("= equal, 2.1 ms apart")
-    assert user.sees("b at 0:02, +2.1 ms", 120, 40)
+    assert user.sees("b at 0:02, 2.1 ms later", 120, 40)
     user.pair.step(*well(), times=50)
     assert user.sees("   23     460,000,000")
     user.press("\x1b[H")

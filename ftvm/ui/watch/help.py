@@ -8,16 +8,18 @@ from ftvm.ui.watch.lists import title
 from ftvm.ui.watch.model import PairModel
 
 _GENERAL = (
-    ("Tab", "type to the guest; Ctrl-A ends it"),
+    ("Tab", "type to the guest, until Ctrl-A"),
     ("↑ ↓", "look at older checks; PgUp, Home"),
     ("Esc", "back to the newest check"),
     ("?", "this; any key ends it"),
     ("q", "quit"),
+    ("━ ─ ┅", "protected; alone; backup is made"),
+    ("✕ ◆ ▲", "one lost; they differ; protected"),
+    ("= ≠ ·", "a check: equal; not; by one only"),
 )
-_SIGNS = (
-    ("━ ─ ┅", "protected, alone, a new backup is sent the state"),
-    ("✕ ◆ ▲", "a failover or loss, a divergence, protected again"),
-    ("= ≠ ·", "a digest that both made, and equal; not equal; made by one"),
+_WORDS = (
+    "log: told to the backup   buffer: log on its way   held output: waits for that",
+    "ins.: instructions   generation: one more whenever one of the two goes on alone",
 )
 _KEY = 7
 
@@ -31,10 +33,8 @@ def help_lines(model: PairModel, width: int, height: int) -> list[Text]:
     for at in range(max(len(harm), len(others))):
         cells = [_cell(*side[at]) if at < len(side) else Text("") for side in (harm, others)]
         rows.append(join(fit(cells[0], half), fit(cells[1], width - half)))
-    signs = [fit(_cell(sign, words, True), width) for sign, words in _SIGNS]
-    lines = [title("keys", width), *rows]
-    if len(lines) + 1 + len(signs) <= height:
-        lines += [fit(Text(""), width), *signs]
+    lines = [title("keys and signs", width), *rows]
+    lines += [fit(Text(f" {words}", LABEL), width) for words in _WORDS]
     lines = lines[:height]
     return lines + [Text(" " * width)] * (height - len(lines))
 

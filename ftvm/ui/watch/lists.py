@@ -21,7 +21,7 @@ def title(words: str, width: int) -> Text:
 
 def checks(model: PairModel, view: View, width: int, height: int) -> list[Text]:
     """The newest checks, or those up to the one that is looked at."""
-    head = "─ checks  instruction digest ────── ms "
+    head = "─ checks  instruction digest  ms apart "
     lines = [Text(head + "─" * (width - len(head)), LABEL)]
     numbers = model.chain.numbers()
     upto = None
@@ -60,7 +60,8 @@ def events_or_check(model: PairModel, view: View, width: int, height: int) -> li
 
 
 def events(model: PairModel, width: int, height: int) -> list[Text]:
-    """The newest events, the last one at the bottom."""
+    """The newest events, the last one at the bottom; of each its beginning at least."""
+    room = height - 1
     rows: list[Text] = []
     for event in reversed(model.events):
         time = f"{figures.clock(event.after_ns):>6} "
@@ -69,10 +70,12 @@ def events(model: PairModel, width: int, height: int) -> list[Text]:
             join(Text(time if at == 0 else " " * len(time), LABEL), Text(p, _STYLES[event.weight]))
             for at, p in enumerate(pieces)
         ]
+        left = room - len(rows)
+        if len(block) > left:
+            block = [*block[: left - 1], join(block[left - 1], Text("…", LABEL))]
         rows = [*block, *rows]
-        if len(rows) >= height - 1:
+        if len(rows) == room:
             break
-    rows = rows[-(height - 1) :]
     lines = [title("events", width), *(fit(row, width) for row in rows)]
     return lines + [Text(" " * width)] * (height - len(lines))
 
@@ -91,7 +94,8 @@ def _details(model: PairModel, link: Link, width: int, height: int) -> list[Text
         ),
         *(
             join(Text(f" {plain(name)} ", LABEL),
-                 f"at {figures.clock(model.after(at))}, +{figures.milliseconds(at - first)} ms")
+                 f"at {figures.clock(model.after(at))}" +
+                 (f", {figures.milliseconds(at - first)} ms later" if at > first else ""))
             for name, at in link.times.items()
         ),
     ]  # fmt: skip

@@ -12,6 +12,8 @@ from ftvm.ui.watch.sighting import Sighting
 _BODY = 6
 _NAME = 15
 _BAR_CELLS = 10
+_WIDTH_MAX = 58
+"""From label to value the eye goes no further than this."""
 
 # What the protocol's states (docs/protocol.md) are called here, and how they look.
 _WORDS = {
@@ -36,7 +38,7 @@ _WORDS = {
 
 def boxes(model: PairModel, width: int) -> list[Text]:
     """Return the lines of both boxes with the link in the middle."""
-    gap = 4 + (width - 80) // 20
+    gap = max(4 + (width - 80) // 20, width - 2 * _WIDTH_MAX)
     left_width = (width - gap) // 2
     right_width = width - gap - left_width
     left = _box(model, model.places[0], left_width)

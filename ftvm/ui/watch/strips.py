@@ -60,7 +60,7 @@ def timeline(model: PairModel, width: int) -> list[Text]:
         strokes.append(*(_MARKS[column.mark] if column.mark else _STROKES[column.state]))
     most_ns = max((column.lag_ns or 0 for column in columns), default=0)
     lags = Text("".join(_bar(column, most_ns) for column in columns), "cyan")
-    most = f"{figures.milliseconds(most_ns)} ms" if most_ns else ""
+    most = f"≤ {figures.milliseconds(most_ns)} ms" if most_ns else ""
     return [
         join(Text(" last " + f"{count} s".ljust(_NAME - 6), LABEL), lead, strokes,
              Text("now".rjust(_SIDE - 1) + " ", LABEL)),
