@@ -16,6 +16,7 @@ QEMU = "qemu-system-i386"
 MEMORY_MB = 64
 _FTVM = (sys.executable, "-P", "-m", "ftvm")
 _STOCK = (sys.executable, "-P", "-m", "ftvm.bench.stock")
+_TWICE = (sys.executable, "-P", "-m", "ftvm.bench.twice")
 _UNCOUNTED = (sys.executable, "-P", "-m", "ftvm.bench.uncounted")
 _DEVICES = frozenset({"interrupts", "rdrand", "keys", "linux"})
 
@@ -96,6 +97,7 @@ def _qemu(name: str, what: str, *options: str, replays: str = "") -> Rival:
 STOCK = "stock"
 COUNTED = "counted"
 PAIR = "pair"
+TWICE = "two alone"
 
 RIVALS = (
     Rival(STOCK, "Unicorn as its package comes", _STOCK, "plain", frozenset()),
@@ -120,6 +122,13 @@ RIVALS = (
         PAIR,
         "ftvm run: primary and backup, two processes",
         (*_FTVM, "run"),
+        "ftvm",
+        replicas=2,
+    ),
+    Rival(
+        TWICE,
+        "ftvm run --solo twice at once, one of them measured: what the host leaves a pair",
+        _TWICE,
         "ftvm",
         replicas=2,
     ),

@@ -20,7 +20,7 @@ from ftvm.errors import UsageError
 _Measure = Callable[[Plan, Tell], Iterator[list[Measurement]]]
 _TINY_TURNS = (
     ("record", "replay"),
-    ("pair",),
+    ("pair", "two alone"),
     ("stock", "stock+hook", "uncounted"),
     ("QEMU", "QEMU icount", "QEMU record", "QEMU replay"),
 )

@@ -68,6 +68,7 @@ def test_a_tiny_session_measures_everything(
     assert all(m["samples"] for m in measured.values())
     rivals = {column for section, _, column in measured if section == "speed"}
     expected = {"stock", "stock+hook", "uncounted", "counted", "record", "replay", "pair"}
+    expected |= {"two alone"}
     if shutil.which("qemu-system-i386"):
         expected |= {"QEMU", "QEMU icount", "QEMU record", "QEMU replay"}
     else:
