@@ -7,17 +7,19 @@ Fault-Tolerant Virtual Machines, 2010, section 5.
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from ftvm.bench.channel import MESSAGE, greet, hear, other_process
 from ftvm.bench.guest_run import Reported, run_guest
 from ftvm.bench.measurement import Measurement, percentile
 from ftvm.bench.plan import Plan, Tell
 from ftvm.bench.programs import image_path
-from ftvm.bench.rivals import COUNTED, PAIR
-from ftvm.bench.watch import CannotRunError, Typing
+from ftvm.bench.rivals import COUNTED, PAIR, RIVALS, Boot
+from ftvm.bench.watch import CannotRunError, Typing, watch
 from ftvm.runtime import security
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.key_file import generate_key
@@ -30,6 +32,7 @@ from ftvm.units import Nanoseconds
 LOG_SECTION = "log of a pair"
 COMMIT_SECTION = "output commit"
 FAILOVER_SECTION = "failover"
+IDLE_SECTION = "idle session, 100 Hz"
 
 ECHO, PROTECTED_ECHO = "TCP echo", "protected echo"
 _READY, _KEY, _LAST_KEY = b"ready\n", b"i", b"q"
@@ -83,6 +86,29 @@ def measure_log(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
                 [one.report["log"]["bytes"] * 1e3 / one.report["instructions"] for one in runs],
             ),
         ]
+
+
+def measure_idle(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
+    """A guest that sleeps between its ticks, and its replay, where sleep takes no time."""
+    tell("idle session")
+    chosen = [rival for name in ("record", "replay") for rival in RIVALS if rival.name == name]
+    boot = Boot(image_path("ticker"), f"go rate=100 ticks={max(int(plan.seconds * 500), 2)}")
+    faster = []
+    for _ in range(plan.turns):
+        with tempfile.TemporaryDirectory(prefix="ftvm-bench-") as name:
+            folder = Path(name)
+            recorded, replayed = (watch(r.command_for(boot, folder), folder) for r in chosen)
+            faster.append(recorded.wall_s / max(replayed.wall_s, 1e-6))
+    yield [
+        Measurement(
+            section=IDLE_SECTION,
+            row="faster than real time",
+            column="replay",
+            unit="times",
+            better="more",
+            samples=faster,
+        )
+    ]
 
 
 def measure_commit(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:

@@ -40,6 +40,7 @@ class Item:
 ITEMS = (
     *(Item(f"speed/{work.name}", work.what, work=work) for work in WORKS),
     Item("ft/log", "the log that a pair makes", measure=fault_tolerance.measure_log),
+    Item("ft/idle", "replaying a session that slept", measure=fault_tolerance.measure_idle),
     Item(
         "ft/commit",
         "from a key to its answer, beside a TCP echo",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ftvm.errors import UsageError
 from ftvm.ui.notices import Notices
-from ftvm.ui.parsers import Subparsers, add_command, file_name
+from ftvm.ui.parsers import Subparsers, add_command, input_file
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.audit.judge import Verdict
@@ -45,7 +45,7 @@ def add_parser(commands: Subparsers) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument(
-        "journals", metavar="FILE", type=file_name, nargs="+", help="a journal of the run"
+        "journals", metavar="FILE", type=input_file, nargs="+", help="a journal of the run"
     )
     parser.add_argument(
         "--json", action="store_true", help="an object with the judgement and its reasons"

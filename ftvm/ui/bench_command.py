@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftvm.errors import EXIT_INTERRUPTED, FtvmError, UsageError
-from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name, input_file
 
 if TYPE_CHECKING:  # slow to load, and not needed to parse
     from ftvm.bench.session import Document
@@ -84,10 +84,10 @@ def add_parser(commands: Subparsers) -> None:
         "--plots", metavar="DIR", type=directory_name, help="draw, as PNG and SVG (with matplotlib)"
     )
     parser.add_argument(
-        "--show", metavar="FILE", type=file_name, help="measure nothing, show what -o wrote"
+        "--show", metavar="FILE", type=input_file, help="measure nothing, show what -o wrote"
     )
     parser.add_argument(
-        "--compare", metavar="OLD", type=file_name, help="say what changed since -o wrote that"
+        "--compare", metavar="OLD", type=input_file, help="say what changed since -o wrote that"
     )
 
 

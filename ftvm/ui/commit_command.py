@@ -2,7 +2,7 @@
 
 import argparse
 
-from ftvm.ui.parsers import Subparsers, add_command, file_name
+from ftvm.ui.parsers import Subparsers, add_command, file_name, input_file
 
 _DESCRIPTION = """\
 Puts what a guest wrote to a disk into the image, if the run could not do it at
@@ -29,7 +29,9 @@ def add_parser(commands: Subparsers) -> None:
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
-    parser.add_argument("writes", metavar="WRITES", help="the file with the saved writes")
+    parser.add_argument(
+        "writes", metavar="WRITES", type=input_file, help="the file with the saved writes"
+    )
     parser.add_argument("--disk", metavar="FILE", type=file_name, help="the image (where it was)")
 
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
-from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name
+from ftvm.ui.parsers import Subparsers, add_command, directory_name, file_name, input_file
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -29,7 +29,9 @@ def carry_out(args: argparse.Namespace) -> int:
     from ftvm.ui.cli import make_parser  # which imports this module
 
     parser = make_parser()
-    _complete_names(parser, {file_name: shtab.FILE, directory_name: shtab.DIRECTORY})
+    _complete_names(
+        parser, {file_name: shtab.FILE, input_file: shtab.FILE, directory_name: shtab.DIRECTORY}
+    )
     print(shtab.complete(parser, shell=args.shell))
     return 0
 
@@ -38,7 +40,9 @@ def _complete_names(parser: argparse.ArgumentParser, ways: Mapping[object, objec
     """Say what is completed as the name of a file or directory, by the type that it has."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
+            for listed in action._choices_actions:
+                command = action.choices[listed.dest]
+                command.description = listed.help  # one line for a list, not a paragraph's first
                 _complete_names(command, ways)
         elif action.type in ways:
             action.complete = ways[action.type]  # type: ignore[attr-defined]  # which shtab reads

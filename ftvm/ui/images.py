@@ -53,7 +53,7 @@ def read_image(path: Path) -> bytes:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{path}: is a directory; give an ELF32 Multiboot 1 image")
+            raise ImageError(f"{path}: is a directory; give a file")
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{path}: not a regular file; both replicas have to read it")
         if status.st_size > _IMAGE_BYTES_MAX:

@@ -1,7 +1,10 @@
 """What the parsers of all commands have in common."""
 
 import argparse
+import contextlib
+import os
 import re
+import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,14 @@ def file_name(text: str) -> str:
     """Take the name of a file; none at all is a variable of the shell that is not set."""
     if not text:
         raise argparse.ArgumentTypeError("an empty text is no file's name")
+    return text
+
+
+def input_file(text: str) -> str:
+    """The same of a file that is read to its end, which a device may not have."""
+    with contextlib.suppress(OSError, ValueError):  # for whoever opens it to tell
+        if stat.S_ISCHR(os.stat(file_name(text)).st_mode):
+            raise argparse.ArgumentTypeError(f"{text} is a device; give a file")
     return text
 
 

@@ -113,6 +113,9 @@ NOTHING = [
     ("run", "guest:hello", "--store", "/dev/null"),
     ("run", "guest:hello", "--journal", "/dev/null"),
     ("demo", "--seed", "-1"),
+    ("audit", "/dev/zero"),
+    ("commit", "/dev/zero"),
+    ("bench", "--show", "/dev/zero"),
 ]
 
 
