@@ -20,4 +20,6 @@ export PYTHONPATH=$scratch/site
 cd "$root"
 "$python" -P -c "import ftvm, sys; sys.exit(not ftvm.__file__.startswith('$scratch'))"
 "$python" -P -m pytest -q tests/replay tests/property/test_count_oracle.py \
+  tests/unit/test_serial_ports.py tests/unit/test_core_ticks.py \
+  tests/property/test_device_properties.py tests/property/test_device_counter_model.py \
   --ignore tests/replay/test_debian_guests.py

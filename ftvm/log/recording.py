@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ftvm.errors import DivergenceError, LogError
-from ftvm.machine.cpu import Entry, Reason, decode_entries
+from ftvm.machine.cpu import Entry, Reason
+from ftvm.machine.log_entries import decode_entries
 from ftvm.machine.machine import Machine
 from ftvm.units import InstructionCount
 

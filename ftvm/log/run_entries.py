@@ -6,7 +6,8 @@ from ftvm.errors import LogError
 from ftvm.log.frames import Kind as FrameKind
 from ftvm.log.run_format import CheckpointPlace, LogFrame, decode_log
 from ftvm.log.run_reader import RunReader
-from ftvm.machine.cpu import Entry, decode_entries
+from ftvm.machine.cpu import Entry
+from ftvm.machine.log_entries import decode_entries
 from ftvm.units import LogPosition, Nanoseconds, StreamOffset
 
 

@@ -12,7 +12,8 @@ from ftvm.errors import DivergenceError, StateError
 from ftvm.machine.boot.multiboot1 import load
 from ftvm.machine.boot.plan import BootPlan
 from ftvm.machine.channels import Stream
-from ftvm.machine.cpu import Kind, Mode, decode_entries
+from ftvm.machine.cpu import Kind, Mode
+from ftvm.machine.log_entries import decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.machine.transfer import StateReceiver, StateSender
 from ftvm.simulation.guest import NO_PAST, Draw, Guest, Past

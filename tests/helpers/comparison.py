@@ -12,13 +12,14 @@ from oracle import Oracle
 
 from ftvm.machine.boot.plan import BootPlan
 from ftvm.machine.bus import PortBus
-from ftvm.machine.cpu import Entry, Kind, Reason, decode_entries
+from ftvm.machine.cpu import Entry, Kind, Reason
 from ftvm.machine.devices.cmos import Cmos
 from ftvm.machine.devices.debug_exit import DebugExit
 from ftvm.machine.devices.pic8259 import LonePicPair
 from ftvm.machine.devices.pit8254 import LonePit
 from ftvm.machine.devices.post import PostPort
 from ftvm.machine.devices.uart16550 import LoneUart
+from ftvm.machine.log_entries import decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount, Nanoseconds
 

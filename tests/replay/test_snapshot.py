@@ -16,7 +16,8 @@ from ftvm.errors import StateError
 from ftvm.log.recording import Recorder, Recording, replay
 from ftvm.machine import snapshot
 from ftvm.machine.boot.multiboot1 import load
-from ftvm.machine.cpu import Entry, Kind, decode_entries
+from ftvm.machine.cpu import Entry, Kind
+from ftvm.machine.log_entries import decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount, Nanoseconds
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from log_entries import encode_entry
 
-from ftvm.machine.cpu import Kind, decode_entries
+from ftvm.machine.cpu import Kind
+from ftvm.machine.log_entries import decode_entries
 from ftvm.replication.arbitration import Outcome, Won
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ftvm.machine.boot.multiboot1 import load
-from ftvm.machine.cpu import NEVER, Kind, Reason, decode_entries
+from ftvm.machine.cpu import NEVER, Kind, Reason
+from ftvm.machine.log_entries import decode_entries
 from ftvm.machine.machine import Machine, MachineConfig
 from ftvm.units import InstructionCount, Nanoseconds
 
