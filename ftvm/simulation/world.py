@@ -107,8 +107,12 @@ class World:
         self.is_machine = wants_machine and build.machine is not None
         if wants_machine and build.machine is not None:
             self.kind = build.machine
-        lag_max = InstructionCount(SETTINGS.lag_count_max * self.kind.steps)
-        self.settings = replace(SETTINGS, lag_count_max=lag_max)
+        steps = self.kind.steps
+        self.settings = replace(
+            SETTINGS,
+            lag_count_max=InstructionCount(SETTINGS.lag_count_max * steps),
+            mark_count_max=InstructionCount(SETTINGS.mark_count_max * steps),
+        )
         self.clock = Clock()
         self.network = Network(self.clock, self.random)
         self.store = DistantStore(self.clock, self.random, build.store())
