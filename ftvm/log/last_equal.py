@@ -9,6 +9,7 @@ machine runs.
 """
 
 import io
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ class LastEqual:
         self._log = bytearray()
         machine.cpu.synchronize()
         machine.cpu.take_unsent()
-        self._memory = bytearray(machine.config.memory_bytes)
+        self._memory = mmap.mmap(-1, machine.config.memory_bytes)  # not written to before its turn
         self._pages: set[int] = set()
         self._left = machine.cpu.used_pages()
         """Pages of the first copy that are still to be made."""

@@ -243,6 +243,7 @@ class ConsoleEndpoint:
     def leave(self) -> None:
         """Tell the primary that nobody waits for the guest's output any more."""
         if self._attached is not None:
+            self._confirm()  # or who attaches next is shown it again
             self._send(Goodbye(Reason.USER_ACTION, 0, "console left"))
             self._drop(self._attached, "left")
 

@@ -32,9 +32,9 @@ IDLE_INSTRUCTIONS = 2_000_000
 """The same of a guest that was given no input and did less than so many instructions: it
 sleeps, but for its timer."""
 
-CHECKPOINT_PAGES = 16384
+CHECKPOINT_PAGES = 8192
 """So many written pages make a digest due at any time: the guest stands still while they are
-hashed, and 64 MiB take some 15 ms."""
+hashed, and a backup copies what it must remember; 32 MiB take some 10 ms."""
 
 INPUT_PIECE_BYTES = 4096
 NOT_AT_ALL = Nanoseconds(0)

@@ -107,10 +107,11 @@ class World:
         self.is_machine = wants_machine and build.machine is not None
         if wants_machine and build.machine is not None:
             self.kind = build.machine
+        steps = self.kind.steps
         self.settings = replace(
             SETTINGS,
-            lag_count_max=InstructionCount(SETTINGS.lag_count_max * self.kind.steps),
-            mark_count_max=InstructionCount(SETTINGS.mark_count_max * self.kind.steps),
+            lag_count_max=InstructionCount(SETTINGS.lag_count_max * steps),
+            mark_count_max=InstructionCount(SETTINGS.mark_count_max * steps),
         )
         self.clock = Clock()
         self.network = Network(self.clock, self.random)
