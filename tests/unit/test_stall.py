@@ -63,7 +63,7 @@ def test_time_that_passes_evenly_is_the_guests(machine: Machine) -> None:
     assert ticks(machine) == 500 * MILLISECOND // TICK_NS
 
 
-@pytest.mark.parametrize("stall_ms", [9, 50, 300, 9_000])
+@pytest.mark.parametrize("stall_ms", [20, 50, 300, 9_000])
 def test_a_stall_costs_the_guest_no_tick(machine: Machine, stall_ms: int) -> None:
     let_pass(machine, stall_ms)
     assert stall_ms * MILLISECOND - owed_ns(machine) <= TICK_NS + MILLISECOND, "it stood"
