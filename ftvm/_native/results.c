@@ -28,8 +28,8 @@ void mind_stall(Core *core) {
     uint64_t late_ns = host_ns + (uint64_t)core->guest_offset_ns - core->timer_ns;
 
     core->seen_host_ns = host_ns;
-    if (core->timer_ns != UINT64_MAX && gap_ns >= STALL_NS && late_ns >= STALL_NS &&
-        late_ns <= stall_ns_max) {
+    if (core->timer_ns != UINT64_MAX && !core->clock.simulated && gap_ns >= STALL_NS &&
+        late_ns >= STALL_NS && late_ns <= stall_ns_max) {
         uint64_t stood_ns = late_ns < gap_ns ? late_ns : gap_ns;
         core->guest_offset_ns -= (int64_t)stood_ns;
         core->owed_ns += stood_ns;
