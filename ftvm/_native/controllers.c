@@ -80,8 +80,10 @@ uint32_t core_port_read(Core *core, uint32_t port, uint32_t size) {
     }
     if (is_pm_timer(core, port, size))
         return pm_timer(core_clock(core));
-    if (!is_pic(core, port, size))
+    if (!is_pic(core, port, size)) {
+        mind_stall(core);
         return core->callbacks.port_read(core->handle, port, size);
+    }
     uint32_t value = pic_read(&core->interrupts->pic, port);
     interrupts_follow_pic(core->interrupts);
     return value;
@@ -102,6 +104,7 @@ void core_port_write(Core *core, uint32_t port, uint32_t size, uint32_t value) {
         pit_write(core->pit, port, (uint8_t)value);
         core_follow_timers(core);
     } else {
+        mind_stall(core);
         core->callbacks.port_write(core->handle, port, size, value);
     }
 }

@@ -180,6 +180,7 @@ bool log_take_tsc(Core *core, uint64_t count);
 bool log_peek(const Core *core, CoreEvent *entry);
 
 /* results.c */
+void mind_stall(Core *core);
 uint64_t advance_guest_time(Core *core);
 void forget_clock_reading(Core *core);
 uint64_t core_result(Core *core, CoreKind kind, uintptr_t host_pc);

@@ -14,20 +14,22 @@ static const char *const kind_names[] = {
     "timer", "input", "digest",        "read failure"};
 
 /* A host that is busy, or a backup that is slow, can keep the machine from running for
- * longer than the guest's ticks are apart. Of all that went by then the guest would see
- * one tick, and its time-stamp counter would say otherwise: a kernel that compares the two
- * gives up one of them, or itself. So guest time stands where a timer is due while nobody
- * can serve it, and makes up for that by going faster for a while. */
-enum { STALL_NS = 1000000, CATCH_UP = 8 };
+ * many of the guest's ticks. Of all that went by then the guest would see one tick, and
+ * its time-stamp counter would say otherwise: a kernel that compares the two gives up one
+ * of them, or itself. So guest time stands where a timer is due while nobody can serve
+ * it, and makes up for that by going faster for a while. A machine that runs is looked at
+ * more often than that, at every slice and slow port, or its slowness would count. */
+enum { STALL_NS = 10000000, CATCH_UP = 8 };
 static const uint64_t stall_ns_max = UINT64_C(10000000000); /* the guest sees a longer one */
 
-static void mind_stall(Core *core, uint64_t host_ns) {
+void mind_stall(Core *core) {
+    uint64_t host_ns = clock_ns(&core->clock);
     uint64_t gap_ns = host_ns - core->seen_host_ns;
     uint64_t late_ns = host_ns + (uint64_t)core->guest_offset_ns - core->timer_ns;
 
     core->seen_host_ns = host_ns;
-    if (core->timer_ns != UINT64_MAX && gap_ns >= STALL_NS && late_ns >= STALL_NS &&
-        late_ns <= stall_ns_max) {
+    if (core->timer_ns != UINT64_MAX && !core->clock.simulated && gap_ns >= STALL_NS &&
+        late_ns >= STALL_NS && late_ns <= stall_ns_max) {
         uint64_t stood_ns = late_ns < gap_ns ? late_ns : gap_ns;
         core->guest_offset_ns -= (int64_t)stood_ns;
         core->owed_ns += stood_ns;
@@ -42,10 +44,9 @@ static void mind_stall(Core *core, uint64_t host_ns) {
 
 /* Guest time now. It never goes backwards, whatever the host's clock does. */
 uint64_t advance_guest_time(Core *core) {
-    uint64_t host_ns = clock_ns(&core->clock);
+    mind_stall(core);
+    uint64_t now = core->seen_host_ns + (uint64_t)core->guest_offset_ns;
 
-    mind_stall(core, host_ns);
-    uint64_t now = host_ns + (uint64_t)core->guest_offset_ns;
     if ((int64_t)(now - core->last_time_ns) > 0)
         core->last_time_ns = now;
     return core->last_time_ns;

@@ -265,7 +265,16 @@ def test_a_fetch_from_a_page_of_data_is_a_page_fault() -> None:
     assert machine.cpu.registers.gpr[EBX] == 0xF4F4F4F4, "as data it can be read"
 
 
-# --- A20 and reset ---
+# --- addresses: no RAM, A20; reset ---
+
+
+@pytest.mark.parametrize("address", [2 << 20, 0xC0000000, 0xE0000000, 0xFED00000, 0xFFFFFFF0])
+def test_addresses_without_ram_read_all_ones_and_lose_writes(address: int) -> None:
+    code = Assembler(CODE).load(EBX, address).store_value(address, 5).load(ECX, address).hlt()
+    machine = machine_of(code, memory_bytes=2 << 20)
+    machine.run(STEPS_MAX)
+    general = machine.cpu.registers.gpr
+    assert (general[EBX], general[ECX]) == (0xFFFFFFFF, 0xFFFFFFFF)
 
 
 def test_without_a20_the_second_mebibyte_is_the_first() -> None:
