@@ -209,9 +209,19 @@ class Transport:
                     self._finish(link, connection)
 
     def part(self) -> None:
-        """Close all connections; let what was sent last go out while others take it."""
+        """Close all connections; let what was sent last go out while others take it.
+
+        Nobody is let in any more: who comes now would be waited for in vain.
+        """
+        if self._door.shut_until is None:
+            self._selector.unregister(self._door.descriptor)
+        self._door.shut_until = None
         for link in self.open_links():
-            self.close(link)
+            connection = self._connections.get(link)
+            if connection is None or connection.listener is None:
+                self.close(link)
+            else:
+                self._drop(link, connection)
         deadline = now_ns() + _PARTING_NS
         while any(not c.is_cut for c in self._connections.values()) and now_ns() < deadline:
             self.poll(Nanoseconds(10_000_000))

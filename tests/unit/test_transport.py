@@ -173,6 +173,23 @@ def test_what_was_sent_before_a_death_is_read(
     assert side.received == b"last entries"
 
 
+def test_who_comes_while_a_side_parts_is_not_waited_for(
+    meeting: tuple[Meeting, Security | None],
+) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    side.transport.send(link, b"hello")
+    there.until(lambda: there.listener.received == b"hello")
+    late = Side(secured)
+    late.transport.connect("127.0.0.1", there.port)
+    late.transport.poll(SOON)
+    there.listener.transport.close(there.listener.happened[0].link)
+    side.transport.close(link)
+    there.listener.transport.part()
+    assert there.listener.transport.open_links() == []
+    assert len(there.listener.of(Accepted)) == 1
+
+
 # Strangers.
 
 
