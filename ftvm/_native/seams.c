@@ -11,6 +11,7 @@
  * is handed on from there.
  */
 #include "core.h"
+#include "transcendental.h"
 
 #include <string.h>
 #include <sys/time.h>
@@ -198,6 +199,30 @@ int __wrap_gettimeofday(struct timeval *tv, void *tz) {
     tv->tv_sec = 0;
     tv->tv_usec = 0;
     return 0;
+}
+
+/* --- the C library, whose last bits depend on the host (transcendental.c) --- */
+
+double __wrap_sin(double x) { return exact_sin(x); }
+
+double __wrap_cos(double x) { return exact_cos(x); }
+
+void __wrap_sincos(double x, double *sine, double *cosine) {
+    *sine = exact_sin(x);
+    *cosine = exact_cos(x);
+}
+
+double __wrap_tan(double x) { return exact_tan(x); }
+
+double __wrap_atan2(double y, double x) { return exact_atan2(y, x); }
+
+double __wrap_log(double x) { return exact_log(x); }
+
+/* F2XM1 is all that the engine raises anything for. */
+double __wrap_pow(double base, double x) {
+    if (base != 2)
+        core_fail(core_running, CORE_ENGINE_ERROR, "the engine raises %g, and not 2", base);
+    return exact_exp2(x);
 }
 
 /* --- instructions that the engine does otherwise than a CPU (instructions.c) --- */
