@@ -71,10 +71,9 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-_STEPS = 8
-"""So often within the bound on its lag a backup that is behind says how far it is."""
-_SOON = 256
-"""A mark is so near, as a part of the lag bound, that it will be executed in half a millisecond."""
+_SOON = 16
+"""A mark is so near, as a part of what may lie between two, that it will be executed in half a
+millisecond."""
 
 
 class BackupProtocol(Party):
@@ -184,7 +183,7 @@ class BackupProtocol(Party):
     def _soon_there(self) -> bool:
         """Whether the word that the mark was executed comes at once, and says it all."""
         left = self.mark.count - self.count
-        return 0 < left <= self._settings.lag_count_max // _SOON
+        return 0 < left <= self._settings.mark_count_max // _SOON
 
     def _hung_up(self, link: Link) -> None:
         if link == self._link:
@@ -229,7 +228,7 @@ class BackupProtocol(Party):
             self.diverged(count, "the guest ends here, and the primary's goes on")
             return
         # Often enough that a primary stopped by the lag bound goes on smoothly.
-        step = self._settings.lag_count_max // _STEPS
+        step = self._settings.mark_count_max
         if (
             self._link is not None
             and count > self._told_executed

@@ -54,7 +54,7 @@ class Lockstep:
         self._progress_at = now
         self._pace = 0.0
         """Instructions per ns that the backup executes when it has some; 0 if not known."""
-        self._timed_from: tuple[InstructionCount, Nanoseconds] | None = None
+        self._timed_from: tuple[InstructionCount, Nanoseconds, InstructionCount] | None = None
 
     @property
     def behind(self) -> bool:
@@ -135,16 +135,23 @@ class Lockstep:
             self._time(now)
 
     def _time(self, now: Nanoseconds) -> None:
-        """Take the backup's time, as long as it has something to execute."""
+        """Take the backup's time, over what it had to execute when that time began.
+
+        What was marked later it may have had to wait for, and that is not its pace.
+        """
         if self.executed >= self.marked.count:
             self._timed_from = None
             return
-        executed, since = self._timed_from or (self.executed, now)
-        if now - since >= max(self._lag_step_ns, 1):
+        restart = self.executed, now, self.marked.count
+        executed, since, had = self._timed_from or restart
+        if self.executed > had:
+            self._timed_from = restart
+        elif now - since >= max(self._lag_step_ns, 1):
             pace = (self.executed - executed) / (now - since)
             self._pace = (self._pace + pace) / 2 if self._pace else pace
-            executed, since = self.executed, now
-        self._timed_from = executed, since
+            self._timed_from = restart
+        else:
+            self._timed_from = executed, since, had
 
     def asked_at(self) -> Nanoseconds | None:
         """Since when a backup that has something to do has not moved; None if it has nothing."""

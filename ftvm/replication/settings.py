@@ -10,11 +10,14 @@ _GREETING_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _STALL_TIMEOUT_NS = Nanoseconds(10_000 * _MILLISECOND_NS)
 _STORE_RETRY_INTERVAL_NS = Nanoseconds(200 * _MILLISECOND_NS)
 LAG_BOUND_NS = Nanoseconds(250 * _MILLISECOND_NS)
-_LAG_COUNT_MAX = InstructionCount(100_000_000)
-_MARKS_PER_LAG = 8
-"""How finely a lag is known: so many marks at least between none and its bound."""
-_MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARKS_PER_LAG)
-_MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARKS_PER_LAG)
+_LAG_COUNTS_PER_NS = 1.6
+"""What a fast host executes: a bound in instructions is for those that are faster."""
+_LAG_COUNT_MAX = InstructionCount(int(LAG_BOUND_NS * _LAG_COUNTS_PER_NS))
+# How finely a lag is known. Two marks are mostly on their way, and a guest is slowed from a
+# quarter of the bound on; a mark costs both sides some tenths of a millisecond.
+_MARK_INTERVALS_PER_LAG, _MARK_COUNTS_PER_LAG = 16, 32
+_MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARK_INTERVALS_PER_LAG)
+_MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARK_COUNTS_PER_LAG)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,6 @@ FAILURE_TIMEOUT_NS = Nanoseconds(2_000 * _MILLISECOND_NS)
 _BEATS_MIN = 20
 """Heartbeats within the silence that means loss: patient enough for a host under load."""
 _STALL_FACTOR = 5
-_LAG_COUNTS_PER_NS = 0.4
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Settings:
             self,
             lag_ns_max=ns,
             lag_count_max=InstructionCount(count),
-            mark_interval_ns=Nanoseconds(ns // _MARKS_PER_LAG),
-            mark_count_max=InstructionCount(count // _MARKS_PER_LAG),
+            mark_interval_ns=Nanoseconds(ns // _MARK_INTERVALS_PER_LAG),
+            mark_count_max=InstructionCount(count // _MARK_COUNTS_PER_LAG),
         )
 
     @property

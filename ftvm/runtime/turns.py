@@ -21,7 +21,7 @@ from ftvm.runtime.observers import Observers
 from ftvm.runtime.screen_pacer import ScreenPacer
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-TURN_NS = Nanoseconds(30_000_000)
+TURN_NS = Nanoseconds(15_000_000)
 """How long a guest runs, or sleeps but for its timer, while nothing happens and nothing is due;
 what happens ends its turn."""
 TURN_MIN_NS = Nanoseconds(1_000_000)

@@ -58,6 +58,7 @@ SETTINGS = Settings(
     greeting_timeout_ns=Nanoseconds(1_000),
     store_retry_interval_ns=Nanoseconds(500),
     lag_count_max=InstructionCount(1_000),
+    mark_count_max=InstructionCount(125),
 )
 E_ = TypeVar("E_", bound=Event)
 
@@ -246,7 +247,7 @@ def test_machine_at_the_mark_with_log_left_still_has_work(following: Backup) -> 
     assert not following.protocol.runnable
 
 
-def test_progress_is_told_at_the_mark_and_so_often_within_the_bound(following: Backup) -> None:
+def test_progress_is_told_at_the_mark_and_as_often_as_marks_come(following: Backup) -> None:
     following.hear(mark(900))
     following.run(124)
     assert following.sent() == []

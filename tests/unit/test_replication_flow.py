@@ -12,8 +12,8 @@ from ftvm.replication.events import Close, Link, LossCause, PeerLost, Send
 from ftvm.replication.flow import EASE, Flow, Wait
 from ftvm.replication.framing import encode
 from ftvm.replication.handshake import greeting
-from ftvm.replication.lockstep import NO_LAG, Lag
-from ftvm.replication.messages import Entries, Hello, Mark, Message, Role
+from ftvm.replication.lockstep import NO_LAG, Lag, Lockstep
+from ftvm.replication.messages import Ack, Entries, Hello, Mark, Message, Role
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Settings, settings_for
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
@@ -68,6 +68,32 @@ def test_the_share_falls_smoothly_from_a_quarter_of_the_bound_to_nothing_at_it(w
     assert all(earlier > later for earlier, later in pairwise(shares[25:101]))
     assert max(earlier - later for earlier, later in pairwise(shares)) < 0.02
     assert set(shares[100:]) == {0.0}
+
+
+def acknowledged(lockstep: Lockstep, count: int, now: int) -> None:
+    """The backup has executed to `count`, and has the newest mark."""
+    newest = lockstep.marked
+    lockstep.acknowledge(Ack(newest.count, newest.position, InstructionCount(count)), at(now))
+
+
+def marked(lockstep: Lockstep, count: int, now: int) -> None:
+    lockstep.reached(InstructionCount(count), at(now))
+    lockstep.mark(Mark(InstructionCount(count), LogPosition(0)), at(now))
+
+
+def test_a_backup_that_waits_for_marks_is_not_taken_for_a_slow_one() -> None:
+    settings = replace(SETTINGS, lag_ns_max=Nanoseconds(64))  # so that each ns is told apart
+    lockstep = Lockstep(settings, InstructionCount(0), LogPosition(0), at(0))
+    marked(lockstep, 1_000, 0)
+    marked(lockstep, 2_000, 0)
+    marked(lockstep, 2_010, 50)
+    acknowledged(lockstep, 1_000, 100)
+    acknowledged(lockstep, 2_000, 200)  # which were there at 100: 10 a ns
+    assert lockstep.lag(InstructionCount(3_000), at(200)).catch_up_ns == 100
+    marked(lockstep, 4_000, 5_000)  # the guest slept, and so had the backup nothing to do
+    marked(lockstep, 5_000, 5_050)
+    acknowledged(lockstep, 4_000, 5_200)
+    assert lockstep.lag(InstructionCount(5_000), at(5_200)).catch_up_ns == 100
 
 
 def test_a_guest_rests_so_long_that_it_runs_its_share() -> None:
