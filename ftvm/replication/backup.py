@@ -71,10 +71,6 @@ from ftvm.replication.settings import Identity, Settings
 from ftvm.replication.states import BACKUP, ArbiterState, Automaton, BackupState, BackupTrigger
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-_SOON = 16
-"""A mark is so near, as a part of what may lie between two, that it will be executed in half a
-millisecond."""
-
 
 class BackupProtocol(Party):
     """One backup, from its greeting until it ends, halts or goes live."""
@@ -183,7 +179,7 @@ class BackupProtocol(Party):
     def _soon_there(self) -> bool:
         """Whether the word that the mark was executed comes at once, and says it all."""
         left = self.mark.count - self.count
-        return 0 < left <= self._settings.mark_count_max // _SOON
+        return 0 < left <= self._settings.near_count
 
     def _hung_up(self, link: Link) -> None:
         if link == self._link:

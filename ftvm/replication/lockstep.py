@@ -24,6 +24,8 @@ class Lag(msgspec.Struct, frozen=True):
 NO_LAG = Lag(InstructionCount(0), Nanoseconds(0), Nanoseconds(0))
 LAG_STEPS = 64
 """The lag in time is known to this part of its bound."""
+IDLE_INTERVALS = 2
+"""So many times as long as others, a guest that does next to nothing is without a mark."""
 LOG_STEPS = 8
 """A mark goes out with this part of the log that may be unacknowledged."""
 
@@ -75,7 +77,8 @@ class Lockstep:
         """When to send `mark`, where the machine stands; None while there is no need.
 
         At once if somebody waits for it; else after some time, instructions or
-        log, because each costs either side more than what it tells.
+        log, because each costs either side more than what it tells. A guest that
+        all but sleeps has time.
         """
         if mark == self.marked or self.full:
             return None
@@ -85,7 +88,9 @@ class Lockstep:
             or mark.position - self.marked.position >= self._log_bytes_max
         ):
             return self._marked_at
-        return Nanoseconds(self._marked_at + self._settings.mark_interval_ns)
+        is_near = mark.count - self.marked.count <= self._settings.near_count
+        interval_ns = self._settings.mark_interval_ns * (IDLE_INTERVALS if is_near else 1)
+        return Nanoseconds(self._marked_at + interval_ns)
 
     def unacknowledged(self, position: LogPosition) -> int:
         """Bytes of a log that ends at `position` that the backup has not acknowledged."""

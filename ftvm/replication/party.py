@@ -48,6 +48,11 @@ class Party(ABC):
         return self.wait is None
 
     @property
+    def held_bytes(self) -> int:
+        """Output that waits for the backup's acknowledgement, or of a backup, that it keeps."""
+        return sum(stream.held_bytes for stream in self.console.outputs.values())
+
+    @property
     def unconfirmed_bytes(self) -> int:
         """Output that the guest has made and the endpoint is not known to have."""
         return sum(stream.unconfirmed_bytes for stream in self.console.outputs.values())

@@ -102,6 +102,11 @@ class Backup:
         lockstep.reached(mark.count, now)
         if not lockstep.mark_due(mark, now):
             return False
+        self.mark(lockstep, mark, now)
+        return True
+
+    def mark(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> None:
+        """Send the log made since the last mark, and a mark, due or not."""
         position = lockstep.marked.position
         for start in range(0, len(self._unsent), DATA_BYTES_MAX):
             data = bytes(self._unsent[start : start + DATA_BYTES_MAX])
@@ -109,7 +114,6 @@ class Backup:
         self._unsent.clear()
         self.send(mark)
         lockstep.mark(mark, now)
-        return True
 
     def tell_released(self, outputs: Mapping[Channel, OutputStream]) -> None:
         """Say what has arrived outside, if that is anything new.

@@ -162,11 +162,6 @@ class PrimaryProtocol(Party):
         """How many pieces of state may be sent to a new backup now."""
         return 0 if self._protection is None else self._protection.room
 
-    @property
-    def held_bytes(self) -> int:
-        """Output that waits for the backup's acknowledgement."""
-        return sum(stream.held_bytes for stream in self.console.outputs.values())
-
     def _deadlines(self) -> list[Nanoseconds | None]:
         due = None if self._backup is None else self._backup.deadline(self._progress)
         times = [self._arbiter.deadline(), self._reception.deadline(), due]
@@ -408,7 +403,7 @@ class PrimaryProtocol(Party):
                 self._protection.take(message, now)
             case Complete() if self._protection is not None:
                 self._protection.complete(message)
-                self._commit()
+                self._commit(now)
             case Goodbye(_, _, detail):
                 self._lose_backup(LossCause.LEFT, detail)
             case Diverged(count, detail):
@@ -421,10 +416,16 @@ class PrimaryProtocol(Party):
         if backup is not None and self.shares_log and backup.publish(self.lockstep, mark, now):
             self._tell_released()
 
-    def _commit(self) -> None:
-        """Pair up with the backup that is complete: first we, then it."""
+    def _commit(self, now: Nanoseconds) -> None:
+        """Pair up with the backup that is complete: first we, then it.
+
+        Until now nobody else could go live, so what was done left at once: output, and
+        the word that input is safe. The backup must come as far before it may go live.
+        """
         assert self._backup is not None
         self._protection = None
+        if (mark := Mark(self.count, self.position)) != self.lockstep.marked:
+            self._backup.mark(self.lockstep, mark, now)
         self._automaton.fire(PrimaryTrigger.BACKUP_JOINED)
         self._events.append(PeerJoined(self._backup.link, self._backup.node, self.generation))
         self._backup.send(Commit(self.generation))

@@ -16,6 +16,7 @@ _LAG_COUNT_MAX = InstructionCount(int(LAG_BOUND_NS * _LAG_COUNTS_PER_NS))
 # How finely a lag is known. Two marks are mostly on their way, and a guest is slowed from a
 # quarter of the bound on; a mark costs both sides some tenths of a millisecond.
 _MARK_INTERVALS_PER_LAG, _MARK_COUNTS_PER_LAG = 16, 32
+_NEAR = 16
 _MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARK_INTERVALS_PER_LAG)
 _MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARK_COUNTS_PER_LAG)
 
@@ -102,6 +103,11 @@ class Settings:
             mark_interval_ns=Nanoseconds(ns // _MARK_INTERVALS_PER_LAG),
             mark_count_max=InstructionCount(count // _MARK_COUNTS_PER_LAG),
         )
+
+    @property
+    def near_count(self) -> InstructionCount:
+        """So few instructions are executed in half a millisecond, by the bound on the lag."""
+        return InstructionCount(self.mark_count_max // _NEAR)
 
     @property
     def silence_max_ns(self) -> Nanoseconds:

@@ -22,8 +22,9 @@ from ftvm.runtime.screen_pacer import ScreenPacer
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 TURN_NS = Nanoseconds(15_000_000)
-"""How long a guest runs, or sleeps but for its timer, while nothing happens and nothing is due;
-what happens ends its turn."""
+"""How long a guest runs while nothing happens and nothing is due; what happens ends its turn."""
+SLEEP_TURN_NS = Nanoseconds(30_000_000)
+"""The same of one that sleeps but for its timer."""
 TURN_MIN_NS = Nanoseconds(1_000_000)
 """What it gets although something is due."""
 
@@ -65,10 +66,11 @@ class LiveTurns:
             self._give_input(arrived)
         limit = protocol.run_limit
         until = until if limit is None else min(limit, until)
-        ends_at = _turn_end(now, protocol.deadline())
-        # A sleeper would hold up its transfer.
-        sleeps = protocol.state is not PrimaryState.PROTECTING
-        outputs = guest.run(until, ends_at, ends_at if sleeps else now)
+        due = protocol.deadline()
+        sleep_until = _turn_end(now, due, SLEEP_TURN_NS)
+        if protocol.state is PrimaryState.PROTECTING:  # a sleeper would hold up its transfer
+            sleep_until = now
+        outputs = guest.run(until, _turn_end(now, due, TURN_NS), sleep_until)
         begun, now = now, now_ns()
         if guest.end is None:
             guest.checkpoint_if_due(now)
@@ -126,7 +128,7 @@ class ReplayTurns:
             cpu.set_mark(protocol.run_limit)
         consumed = guest.machine.input_bytes.copy()
         try:
-            outputs = guest.run(FOREVER, _turn_end(now_ns(), protocol.deadline()))
+            outputs = guest.run(FOREVER, _turn_end(now_ns(), protocol.deadline(), TURN_NS))
         except DivergenceError as error:
             protocol.diverged(guest.machine.count, str(error))
             return
@@ -141,8 +143,8 @@ class ReplayTurns:
         protocol.executed(count, LogPosition(self._fed - cpu.log_pending), now_ns())
 
 
-def _turn_end(now: Nanoseconds, due: Nanoseconds | None) -> Nanoseconds:
-    longest = now + TURN_NS
+def _turn_end(now: Nanoseconds, due: Nanoseconds | None, longest_ns: int) -> Nanoseconds:
+    longest = now + longest_ns
     return Nanoseconds(longest if due is None else max(min(due, longest), now + TURN_MIN_NS))
 
 

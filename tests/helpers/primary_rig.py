@@ -138,9 +138,9 @@ def paired(settings: Settings = SETTINGS) -> Primary:
     return primary
 
 
-def solo() -> Primary:
+def solo(settings: Settings = SETTINGS) -> Primary:
     """A primary that waits for no backup."""
-    primary = booted()
+    primary = booted(settings)
     primary.protocol.run_alone()
     primary.look()
     return primary

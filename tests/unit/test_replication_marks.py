@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pytest
 from primary_rig import BACKUP, SETTINGS, Primary, at, identity
 
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import Link, Send
 from ftvm.replication.framing import encode
 from ftvm.replication.handshake import greeting
+from ftvm.replication.lockstep import IDLE_INTERVALS
 from ftvm.replication.messages import Ack, Entries, Goodbye, Mark, Role
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
@@ -35,17 +37,19 @@ def marks(primary: Primary) -> list[Mark]:
     return [message for message in primary.sent(BACKUP) if isinstance(message, Mark)]
 
 
-def test_what_nobody_waits_for_goes_out_after_an_interval() -> None:
+@pytest.mark.parametrize(("count", "intervals"), [(20, IDLE_INTERVALS), (COUNT // 2, 1)])
+def test_what_nobody_waits_for_goes_out_after_an_interval(count: int, intervals: int) -> None:
+    """A longer one for a guest that all but sleeps."""
     primary = marking()
     primary.run(10, log=b"some", time=20)
-    primary.run(20, log=b"more", time=40)
+    primary.run(count, log=b"more", time=40)
     assert primary.sent(BACKUP) == []
-    assert primary.protocol.deadline() == INTERVAL_NS
-    primary.tick(INTERVAL_NS)
+    assert primary.protocol.deadline() == intervals * INTERVAL_NS
+    primary.tick(intervals * INTERVAL_NS)
     entries, mark = primary.sent(BACKUP)
     assert isinstance(entries, Entries)
     assert entries.data == b"somemore"
-    assert mark == Mark(InstructionCount(20), primary.protocol.position)
+    assert mark == Mark(InstructionCount(count), primary.protocol.position)
 
 
 def test_a_guest_that_does_nothing_sends_nothing() -> None:

@@ -1,6 +1,7 @@
 """A primary that runs alone and a new backup become a pair: who may do what, and from when."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from primary_rig import (
@@ -48,6 +49,7 @@ from ftvm.replication.messages import (
     Handover,
     Heartbeat,
     Kept,
+    Mark,
     Message,
     Output,
     Received,
@@ -56,7 +58,7 @@ from ftvm.replication.messages import (
 )
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.states import BackupState, PrimaryState
-from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
+from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 LINK = Link(7)
 BEAT = Heartbeat(InstructionCount(0))
@@ -209,6 +211,26 @@ def test_outputs_leave_at_once_up_to_the_commit_and_are_held_behind_it() -> None
     pairing.primary.receive(LINK, Send(LINK, ack).data, at(0))
     pairing.settle()
     assert pairing.released() == b"early012held"
+
+
+def test_what_left_before_the_commit_is_marked_before_it() -> None:
+    """Nobody waited for a mark then; but who goes live behind the commit must come as far."""
+    pace = {"mark_interval_ns": Nanoseconds(10**9), "mark_count_max": InstructionCount(10**6)}
+    rig = solo(replace(SETTINGS, **pace))  # type: ignore[arg-type]  # by name, in a test
+    rig.attach()
+    rig.run(50, log=b"l" * 20)
+    pairing = Pairing(rig)
+    pairing.give(1)
+    pairing.hand_over()
+    pairing.run(70, log=b"input")
+    pairing.primary.input_consumed(CONSOLE, StreamOffset(1), InstructionCount(70))
+    assert pairing.backup.run_limit == 50
+    pairing.complete()
+    assert pairing.backup.state is BackupState.FOLLOWING
+    assert pairing.backup.run_limit == 70
+    assert pairing.backup.mark.position == pairing.primary.position
+    told = [type(m) for m in pairing.sent(pairing.of_primary) if isinstance(m, Mark | Commit)]
+    assert told == [Mark, Commit]
 
 
 @pytest.mark.parametrize("stage", range(len(STAGES)))
