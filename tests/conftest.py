@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 from etcd_server import EtcdServer
+
+# How long an example takes says something of the host alone.
+settings.register_profile("ftvm", deadline=None)
+settings.load_profile("ftvm")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

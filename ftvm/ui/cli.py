@@ -63,6 +63,17 @@ class _Parser(argparse.ArgumentParser):
         (file or sys.stdout).write(self.format_help())
 
 
+class _Command(_Parser):
+    def parse_known_args(  # type: ignore[override]  # which has an overload for each namespace
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Say oneself what is one too many, and not whoever called."""
+        parsed, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return parsed, left
+
+
 class _Overview(_Parser):
     """The parser of the whole command line, whose help groups the commands on one screen."""
 
@@ -82,7 +93,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = _Overview(prog="ftvm", allow_abbrev=False)
     parser.add_argument("-V", "--version", action="version", version=f"ftvm {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Command)
     groups = []
     for heading, members in _GROUPS:
         before = len(commands._choices_actions)

@@ -113,6 +113,14 @@ def test_an_unknown_guest_is_told_its_neighbours(ftvm: FtvmCommand) -> None:
     assert "guest:counter" in assert_refused(ftvm, "run", "counter")
 
 
+@pytest.mark.parametrize("line", ["run guest:hello extra", "doctor extra", "guests --loud"])
+def test_one_word_too_many_is_told_of_by_the_command(ftvm: FtvmCommand, line: str) -> None:
+    command, *_, extra = line.split()
+    said = assert_refused(ftvm, *line.split(), says=f"unrecognized arguments: {extra}")
+    assert said.startswith(f"ftvm {command}: ")
+    assert said.endswith(f"see ftvm {command} --help\n")
+
+
 @pytest.mark.parametrize("size", ["", "64Q", "0", "1000", "4097", "-1M", "64 M", "9G", "1e6"])
 def test_bad_sizes(ftvm: FtvmCommand, size: str) -> None:
     assert_refused(ftvm, "run", "guest:hello", f"--memory={size}", says="memory")
