@@ -28,7 +28,7 @@ from ftvm.ui.watch.screen import Screen
 from ftvm.units import Nanoseconds
 
 HERE = Path(__file__).parent
-GUEST, OPTIONS = "guest:storm", "seed=7 ops=1500000"
+GUEST, OPTIONS = "guest:storm", "seed=7 ops=100000000"
 MEMORY_BYTES = 64 << 20
 WIDTH, HEIGHT = 100, 32
 TICK = Nanoseconds(20_000_000)
