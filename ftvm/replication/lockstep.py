@@ -22,6 +22,9 @@ class Lag(msgspec.Struct, frozen=True):
 
 
 NO_LAG = Lag(InstructionCount(0), Nanoseconds(0), Nanoseconds(0))
+FORESIGHT = 8
+"""The time a backup will need is foreseen up to so many times what we needed: its pace of late
+says little where a guest's next instructions take far less time than the last, on both sides."""
 LAG_STEPS = 64
 """The lag in time is known to this part of its bound."""
 IDLE_INTERVALS = 2
@@ -100,9 +103,9 @@ class Lockstep:
         """How far the backup is behind a primary that stands at `count`."""
         if not self._ahead:
             return Lag(InstructionCount(count - self.executed), Nanoseconds(0), Nanoseconds(0))
-        left = InstructionCount(count - self.executed)
+        left, ns = InstructionCount(count - self.executed), max(now - self._ahead[0][1], 0)
         catch_up = max(now - self._progress_at, 0) + (left / self._pace if self._pace else 0)
-        return Lag(left, Nanoseconds(max(now - self._ahead[0][1], 0)), Nanoseconds(int(catch_up)))
+        return Lag(left, Nanoseconds(ns), Nanoseconds(min(int(catch_up), FORESIGHT * ns)))
 
     def mark(self, mark: Mark, now: Nanoseconds) -> None:
         """Note that `mark` was sent."""

@@ -15,8 +15,8 @@ _LAG_COUNTS_PER_NS = 1.6
 _LAG_COUNT_MAX = InstructionCount(int(LAG_BOUND_NS * _LAG_COUNTS_PER_NS))
 # How finely a lag is known. Two marks are mostly on their way, and a guest is slowed from a
 # quarter of the bound on; a mark costs both sides some tenths of a millisecond.
-_MARK_INTERVALS_PER_LAG, _MARK_COUNTS_PER_LAG = 16, 32
-_NEAR = 16
+_MARK_INTERVALS_PER_LAG, _MARK_COUNTS_PER_LAG = 16, 16
+_NEAR = 32
 _MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARK_INTERVALS_PER_LAG)
 _MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARK_COUNTS_PER_LAG)
 

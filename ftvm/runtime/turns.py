@@ -21,7 +21,7 @@ from ftvm.runtime.observers import Observers
 from ftvm.runtime.screen_pacer import ScreenPacer
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
-TURN_NS = Nanoseconds(15_000_000)
+TURN_NS = Nanoseconds(16_000_000)
 """How long a guest runs while nothing happens and nothing is due; what happens ends its turn."""
 SLEEP_TURN_NS = Nanoseconds(30_000_000)
 """The same of one that sleeps but for its timer."""

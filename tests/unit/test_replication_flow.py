@@ -12,7 +12,7 @@ from ftvm.replication.events import Close, Link, LossCause, PeerLost, Send
 from ftvm.replication.flow import EASE, Flow, Wait
 from ftvm.replication.framing import encode
 from ftvm.replication.handshake import greeting
-from ftvm.replication.lockstep import NO_LAG, Lag, Lockstep
+from ftvm.replication.lockstep import FORESIGHT, NO_LAG, Lag, Lockstep
 from ftvm.replication.messages import Ack, Entries, Hello, Mark, Message, Role
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Settings, settings_for
@@ -94,6 +94,19 @@ def test_a_backup_that_waits_for_marks_is_not_taken_for_a_slow_one() -> None:
     marked(lockstep, 5_000, 5_050)
     acknowledged(lockstep, 4_000, 5_200)
     assert lockstep.lag(InstructionCount(5_000), at(5_200)).catch_up_ns == 100
+
+
+def test_what_took_us_little_time_will_not_take_a_backup_for_ever() -> None:
+    settings = replace(SETTINGS, lag_ns_max=Nanoseconds(64))
+    lockstep = Lockstep(settings, InstructionCount(0), LogPosition(0), at(0))
+    marked(lockstep, 10, 0)
+    marked(lockstep, 20, 0)
+    marked(lockstep, 30, 900)
+    acknowledged(lockstep, 10, 1_000)
+    acknowledged(lockstep, 20, 2_000)  # ten instructions in 1,000 ns
+    lockstep.reached(InstructionCount(1_000_000), at(2_010))
+    assert lockstep.lag(InstructionCount(1_000_000), at(2_010)).ns == 1_110
+    assert lockstep.lag(InstructionCount(1_000_000), at(2_010)).catch_up_ns == FORESIGHT * 1_110
 
 
 def test_a_guest_rests_so_long_that_it_runs_its_share() -> None:

@@ -89,7 +89,7 @@ def test_a_mark_that_is_soon_reached_is_acknowledged_there() -> None:
     hello = greeting(
         identity("p"), Role.PRIMARY, Generation(1), InstructionCount(0), LogPosition(0)
     )
-    near = Mark(InstructionCount(SETTINGS.mark_count_max // 16), LogPosition(0))
+    near = Mark(SETTINGS.near_count, LogPosition(0))
     backup.receive(Link(1), encode(hello) + encode(near), at(0))
     assert acknowledgements(backup) == []
     backup.executed(near.count, near.position, at(0))
