@@ -211,7 +211,7 @@ class Transport:
     def part(self) -> None:
         """Close all connections; let what was sent last go out while others take it.
 
-        Nobody is let in any more: who comes now would be waited for in vain.
+        Nobody is let in meanwhile, who would be waited for in vain; behind it, they are again.
         """
         if self._door.shut_until is None:
             self._selector.unregister(self._door.descriptor)
@@ -225,6 +225,7 @@ class Transport:
         deadline = now_ns() + _PARTING_NS
         while any(not c.is_cut for c in self._connections.values()) and now_ns() < deadline:
             self.poll(Nanoseconds(10_000_000))
+        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""

@@ -188,6 +188,10 @@ def test_who_comes_while_a_side_parts_is_not_waited_for(
     there.listener.transport.part()
     assert there.listener.transport.open_links() == []
     assert len(there.listener.of(Accepted)) == 1
+    late_link = late.transport.connect("127.0.0.1", there.port)
+    late.transport.send(late_link, b"here again")
+    there.sides.append(late)
+    there.until(lambda: there.listener.received == b"hellohere again")
 
 
 # Strangers.
