@@ -1,5 +1,8 @@
 """A replica's guest memory, changed behind its back."""
 
+IMAGE_AT = 1 << 20
+"""Multiboot images are loaded from here on; what has the greeting before that is no guest's."""
+
 
 def corrupt_guest_memory(pid: int, greeting: bytes, memory_bytes: int) -> None:
     """Set a byte that is zero in each page of the image around its greeting that has some."""
@@ -10,7 +13,7 @@ def corrupt_guest_memory(pid: int, greeting: bytes, memory_bytes: int) -> None:
             if line.split()[1] != "rw-p" or named or end - start < memory_bytes:
                 continue
             memory.seek(start)
-            found = memory.read(end - start).find(greeting)
+            found = memory.read(end - start).find(greeting, IMAGE_AT)
             middle = start + (found & ~4095)
             for page in range(middle - 8 * 4096, middle + 16 * 4096, 4096) if found > 0 else ():
                 memory.seek(page)

@@ -13,7 +13,7 @@ from ftvm.replication.events import Link, Send
 from ftvm.replication.messages import Ack, Commit, Complete, Handover, Mark, Message, Released
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.protection import Inheritance
-from ftvm.replication.states import BackupTrigger, PrimaryState, PrimaryTrigger
+from ftvm.replication.states import BackupTrigger, PrimaryTrigger
 from ftvm.simulation.guest import Draw, Guest
 from ftvm.simulation.machine import MachineGuest, MachineKind, MachineSender
 from ftvm.simulation.model_transfer import ModelSender
@@ -138,14 +138,6 @@ class ForgetsKeptOutput(BackupProtocol):
         super()._take_handover(given)
 
 
-class SharesLogTooLate(PrimaryProtocol):
-    """Sends log from the pair on, not from the handover on."""
-
-    @property
-    def shares_log(self) -> bool:
-        return super().shares_log and self.state is not PrimaryState.PROTECTING
-
-
 class LosesADirtyPage(ModelSender):
     """Begins to watch anew behind the list of what was written, not together with it."""
 
@@ -222,7 +214,6 @@ PLANTED = {
     "go live untold": Build(backup=GoesLiveUntold),
     "commit before being paired": Build(primary=CommitsBeforeItIsPaired),
     "forget kept output": Build(backup=ForgetsKeptOutput),
-    "share the log too late": Build(primary=SharesLogTooLate),
     "lose a dirty page": Build(sender=LosesADirtyPage),
     "lose a dirty page unseen": Build(sender=LosesADirtyPageUnseen),
 }
