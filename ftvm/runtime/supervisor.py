@@ -87,8 +87,9 @@ class Supervisor:
         self._alone: Replica | None = None
         """The primary that has no backup, if the guest runs alone."""
         self._recruit: Replica | None = None
-        self._transfer: Transfer | None = None
         """The new backup that is on its way."""
+        self._transfer: Transfer | None = None
+        """How far it is, as its primary told last."""
         self._recruits_failed = 0
         self.refusals: deque[str] = deque(maxlen=_REFUSALS_MAX)
         """What is to be told, mostly of strangers; whoever tells it takes it out."""

@@ -116,6 +116,10 @@ def test_time_stamps_that_the_log_leaves_out_follow_in_a_snapshot_as_well(middle
     elsewhere = snapshot.restore(snapshot.take(replica))
     bases = elsewhere.cpu.log_bases
     replay(elsewhere, Recording(rest, bases, whole.end_count, whole.end_digest))
+    assert elsewhere.count == whole.end_count
+    assert elsewhere.state_digest() == whole.end_digest
+    read = slice(DATA, DATA + 16)
+    assert elsewhere.cpu.memory[read] == recorded.cpu.memory[read]
 
 
 def test_damaged_snapshots_are_refused_in_one_line(guest_images: Path) -> None:
