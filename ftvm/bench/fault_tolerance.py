@@ -141,19 +141,24 @@ def measure_commit(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
         ]
 
 
-def _held(seconds: float) -> tuple[float, ...]:
-    """How long a pair that is typed at holds its output, from made to released: p50, p99 in ms."""
-    output = bytearray()
-    spec = RunSpec(
-        image_path=image_path("counter"),
-        image_name="counter",
+def _pair_of(guest: str, append: str, metrics: Address | None = None) -> RunSpec:
+    return RunSpec(
+        image_path=image_path(guest),
+        image_name=guest,
         memory_bytes=64 << 20,
-        append="",
+        append=append,
         solo=False,
         crashes=(),
         epoch_s=0,
-        metrics=Address("127.0.0.1", 0),  # nobody scrapes them; the replicas measure
+        metrics=metrics,
     )
+
+
+def _held(seconds: float) -> tuple[float, ...]:
+    """How long a pair that is typed at holds its output, from made to released: p50, p99 in ms."""
+    output = bytearray()
+    # Nobody scrapes the metrics; that they are asked for lets the replicas measure.
+    spec = _pair_of("counter", "", Address("127.0.0.1", 0))
     with Supervisor(spec, output.extend) as supervisor:
         supervisor.start()
         poll_until(supervisor, lambda: supervisor.protected and output.endswith(_READY))
@@ -223,15 +228,7 @@ def measure_failover(plan: Plan, tell: Tell) -> Iterator[list[Measurement]]:
 
 
 def _fail_over(times: int, tell: Tell) -> RunReport:
-    spec = RunSpec(
-        image_path=image_path("ticker"),
-        image_name="ticker",
-        memory_bytes=64 << 20,
-        append="rate=100 ticks=100000000",
-        solo=False,
-        crashes=(),
-        epoch_s=0,
-    )
+    spec = _pair_of("ticker", "rate=100 ticks=100000000")
     with Supervisor(spec, lambda _data: None) as supervisor:
         supervisor.start()
         for number in range(times):
