@@ -9,10 +9,11 @@ from ftvm.bench.measurement import Measurement, percentile
 from ftvm.bench.plan import Plan, Tell
 from ftvm.replication.events import Link
 from ftvm.runtime import security
+from ftvm.runtime.happenings import Accepted, Received
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.security import Security
 from ftvm.runtime.sockets import listen
-from ftvm.runtime.transport import Accepted, Received, Transport
+from ftvm.runtime.transport import Transport
 
 MESSAGE = bytes(48)
 """As long as a mark in its frame."""

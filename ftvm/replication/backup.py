@@ -100,6 +100,10 @@ class BackupProtocol(Party):
         self._farewell: Goodbye | None = None
         self._primary_exited: Exited | None = None
         self._told_executed = InstructionCount(0)
+        self._awaited = False
+        """Whether output waits for us to acknowledge a mark that has come."""
+        self._tell_at: Nanoseconds | None = None
+        """When to say how far we are, if nothing else is to be said before."""
         self._needs_state = needs_state
         self._pieces = self._told_pieces = 0
         self._handed_over = False
@@ -139,6 +143,11 @@ class BackupProtocol(Party):
         return Wait.LOG_EMPTY if self._at_mark else None
 
     @property
+    def awaits_peer(self) -> bool:
+        """Whether log has come and no mark that covers it."""
+        return self._link is not None and self._incoming.unmarked_bytes > 0
+
+    @property
     def _at_mark(self) -> bool:
         return (self.count, self.position) == (self.mark.count, self.mark.position)
 
@@ -146,7 +155,7 @@ class BackupProtocol(Party):
         if self._arbiter is not None:
             return [self._arbiter.deadline()]
         if self._pulse is not None:
-            return [self._pulse.deadline()]
+            return [self._pulse.deadline(), self._tell_at]
         return [self._greet_until if self._link is not None else None]
 
     # --- connections -------------------------------------------------------------------
@@ -172,7 +181,8 @@ class BackupProtocol(Party):
             except ProtocolError as error:
                 self._lose_primary(LossCause.BROKE_PROTOCOL, str(error))
             # One acknowledgement for all marks that came together.
-            if self._link is not None and self.mark != self._told_mark and not self._soon_there:
+            waits = self._awaited or not self._soon_there
+            if self._link is not None and self.mark != self._told_mark and waits:
                 self._acknowledge(link)
 
     @property
@@ -223,16 +233,21 @@ class BackupProtocol(Party):
         if self._exited is not None and count < self.mark.count:
             self.diverged(count, "the guest ends here, and the primary's goes on")
             return
-        # Often enough that a primary stopped by the lag bound goes on smoothly.
-        step = self._settings.mark_count_max
-        if (
-            self._link is not None
-            and count > self._told_executed
-            and (self._at_mark or count >= self._told_executed + step)
-        ):
-            self._acknowledge(self._link)
+        if self._link is not None and count > self._told_executed:
+            self._tell_executed(self._link, now)
         self.flow.waits(self.wait, now)
         self._look_at_mark()
+
+    def _tell_executed(self, link: Link, now: Nanoseconds) -> None:
+        """Say how far the machine is, or leave it to what is said next."""
+        settings, did = self._settings, self.count - self._told_executed
+        if did >= settings.mark_count_max:  # a primary stopped by the lag bound goes on smoothly
+            self._acknowledge(link)
+        elif self._at_mark:
+            if self.mark == self._told_mark and did <= settings.near_count:
+                self._tell_at = self._tell_at or Nanoseconds(now + settings.word_delay_ns)
+            else:
+                self._acknowledge(link)
 
     def exited(self, count: InstructionCount, status: int, digest: bytes) -> None:
         """Note that the guest has ended at `count`; call `executed` as well."""
@@ -283,6 +298,7 @@ class BackupProtocol(Party):
         """Do what has fallen due."""
         if self.over:
             return
+        self.flow.waits(self.wait, now)
         self.console.tick(now)
         if self._arbiter is not None:
             if (question := self._arbiter.tick(now)) is not None:
@@ -290,8 +306,10 @@ class BackupProtocol(Party):
         elif self._pulse is not None and self._link is not None:
             if self._pulse.silent(now):
                 self._lose_primary(LossCause.SILENT, "")
-            else:
-                self._events.extend(self._beats(now))
+                return
+            if self._tell_at is not None and now >= self._tell_at:
+                self._acknowledge(self._link)
+            self._events.extend(self._beats(now))
         elif self._greet_until is not None and now >= self._greet_until:
             self._lose_primary(LossCause.SILENT, "no answer to the greeting")
 
@@ -322,6 +340,17 @@ class BackupProtocol(Party):
             self._take_answer(link, message, now)
             return
         match message:
+            case Entries():
+                self._incoming.take(message)
+            case Mark() if self._handed_over:
+                self._take_mark(message)
+            case Released(channel, offset, wanted):
+                if (stream := self.console.outputs.get(channel)) is None:
+                    raise ProtocolError(f"output of unknown channel {channel}")
+                stream.want(wanted)
+                stream.confirm(offset)
+            case Heartbeat() if self._pulse is not None:
+                self._pulse.felt(message)
             case State(piece) if self.state is BackupState.RECEIVING and not self._handed_over:
                 self._take_piece(link, piece)
             case Kept() if self.state is BackupState.RECEIVING and not self._handed_over:
@@ -333,17 +362,6 @@ class BackupProtocol(Party):
                     raise ProtocolError(f"pair of generation {generation}, not {self.generation}")
                 self._automaton.fire(BackupTrigger.COMMITTED)
                 self._events.append(PeerJoined(link, self._primary, generation))
-            case Entries():
-                self._incoming.take(message)
-            case Mark() if self._handed_over:
-                self._take_mark(message)
-            case Released(channel, offset, wanted):
-                if channel not in self.console.outputs:
-                    raise ProtocolError(f"output of unknown channel {channel}")
-                self.console.outputs[channel].wanted = wanted
-                self.console.outputs[channel].confirm(offset)
-            case Heartbeat() if self._pulse is not None:
-                self._pulse.felt(message)
             case Exited():
                 self._primary_exited = message
             case Goodbye(Reason.SWITCH_OVER, _, detail):
@@ -404,11 +422,13 @@ class BackupProtocol(Party):
 
     def _take_mark(self, mark: Mark) -> None:
         position = self.mark.position
+        self._awaited = self._awaited or mark.awaited
         if covered := self._incoming.cover(mark):
             self._events.append(FeedLog(position, covered))
 
     def _acknowledge(self, link: Link) -> None:
         self._told_mark, self._told_executed = self.mark, self.count
+        self._awaited, self._tell_at = False, None
         self._events.append(Send(link, Ack(self.mark.count, self.mark.position, self.count)))
 
     def _lose_primary(self, cause: LossCause, detail: str) -> None:

@@ -92,14 +92,23 @@ class ConsoleService:
     @property
     def exit_settled(self) -> bool:
         """Whether the guest has ended and nobody has to be told any more."""
-        wanted = any(stream.wanted for stream in self.outputs.values())
-        return self._exit is not None and (self.exit_confirmed or not wanted)
+        if self._exit is None:
+            return False
+        return self.exit_confirmed or not any(stream.wanted for stream in self.outputs.values())
 
     @property
     def output_full(self) -> bool:
         """Whether the guest must wait until the endpoint has taken some output."""
         for stream in self.outputs.values():  # noqa: SIM110  # asked at every turn, and any() shows
             if stream.full:
+                return True
+        return False
+
+    @property
+    def holds_output(self) -> bool:
+        """Whether output waits to be let go of."""
+        for stream in self.outputs.values():  # noqa: SIM110  # as above
+            if stream.held:
                 return True
         return False
 
@@ -189,6 +198,8 @@ class ConsoleService:
         ``acknowledged`` is the newest mark that was, None if all may leave.
         """
         for channel, stream in self.outputs.items():
+            if not stream.held:
+                continue
             for piece in stream.release(may_leave):
                 data = stream.read(piece.start, piece.end)
                 self._emit(
@@ -198,7 +209,7 @@ class ConsoleService:
                     )
                 )  # fmt: skip
         for channel, stream_in in self.inputs.items():
-            if stream_in.settle(may_leave):
+            if stream_in.pending and stream_in.settle(may_leave):
                 self.consumed(channel)
 
     def consumed(self, channel: Channel) -> None:
@@ -237,7 +248,7 @@ class ConsoleService:
                 self.exit_confirmed = True
             case Goodbye(Reason.USER_ACTION):
                 for stream in self.outputs.values():
-                    stream.wanted = False
+                    stream.want(False)
                 self._drop(link, "console left")
             case Fenced(generation) if self.role is Role.PRIMARY:
                 self._note_newer(generation)
@@ -276,7 +287,7 @@ class ConsoleService:
             have = max(console.have.get(channel, stream.start), stream.start)
             have = min(have, stream.released)
             console.sent.setdefault(channel, have)
-            stream.wanted = True
+            stream.want(True)
             stream.confirm(have)
         for channel in self.inputs:
             self.consumed(channel)

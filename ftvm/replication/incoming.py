@@ -15,6 +15,11 @@ class IncomingLog:
         self.mark = Mark(InstructionCount(0), LogPosition(0))
         """The newest mark."""
 
+    @property
+    def unmarked_bytes(self) -> int:
+        """How much log has come that no mark covers."""
+        return len(self._unmarked)
+
     def begin(self, count: InstructionCount, position: LogPosition) -> None:
         """Go on from where a machine stands that was handed over."""
         self.mark = Mark(count, position)
@@ -38,5 +43,5 @@ class IncomingLog:
             )
         covered = bytes(self._unmarked[:fresh])
         del self._unmarked[:fresh]
-        self.mark = mark
+        self.mark = Mark(mark.count, mark.position)
         return covered

@@ -153,6 +153,9 @@ class Mark(Message, frozen=True):
     """The backup may run until here and no further."""
     position: PositionField
     """End of the log that belongs to it; at most what was sent."""
+    awaited: Annotated[bool, Flag()] = False
+    """Whether output waits for its acknowledgement, which then is sent before anything else is
+    done. A place that was marked is the same place whether or not somebody waited."""
 
     def covers(self, count: InstructionCount, position: LogPosition) -> bool:
         """Whether whoever holds this mark can reproduce what was done at (count, position)."""

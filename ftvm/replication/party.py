@@ -53,6 +53,11 @@ class Party(ABC):
         return sum(stream.held_bytes for stream in self.console.outputs.values())
 
     @property
+    @abstractmethod
+    def awaits_peer(self) -> bool:
+        """Whether the other half has something to say any moment that somebody waits for."""
+
+    @property
     def unconfirmed_bytes(self) -> int:
         """Output that the guest has made and the endpoint is not known to have."""
         return sum(stream.unconfirmed_bytes for stream in self.console.outputs.values())
@@ -82,7 +87,6 @@ class Party(ABC):
             self._look_at_console()
         else:
             self._hear(link, data, now)
-        self.flow.waits(self.wait, now)
 
     def beats(self, now: Nanoseconds) -> Iterator[Send]:
         """Yield the heartbeats that are due, past the other events: for long work between two.

@@ -91,7 +91,7 @@ class Backup:
         return Send(self.link, self._pulse.beat(count)) if self._pulse.beat_due(now) else None
 
     def add_log(self, data: bytes) -> None:
-        """Take log that the next `publish` sends."""
+        """Take log that the next `send_log` or `publish` sends."""
         self._unsent += data
 
     def publish(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> bool:
@@ -106,14 +106,18 @@ class Backup:
         return True
 
     def mark(self, lockstep: Lockstep, mark: Mark, now: Nanoseconds) -> None:
-        """Send the log made since the last mark, and a mark, due or not."""
-        position = lockstep.marked.position
+        """Send the log that was not sent yet, and a mark, due or not."""
+        self.send_log(mark.position)
+        self.send(Mark(mark.count, mark.position, lockstep.awaited))
+        lockstep.mark(mark, now)
+
+    def send_log(self, end: LogPosition) -> None:
+        """Send the log up to `end` that was not sent yet: all there is."""
+        position = end - len(self._unsent)
         for start in range(0, len(self._unsent), DATA_BYTES_MAX):
             data = bytes(self._unsent[start : start + DATA_BYTES_MAX])
             self.send(Entries(LogPosition(position + start), data))
         self._unsent.clear()
-        self.send(mark)
-        lockstep.mark(mark, now)
 
     def tell_released(self, outputs: Mapping[Channel, OutputStream]) -> None:
         """Say what has arrived outside, if that is anything new.
@@ -122,8 +126,9 @@ class Backup:
         is only made again at a failover, for nothing.
         """
         for channel, stream in outputs.items():
-            told = Released(channel, stream.confirmed, stream.wanted)
-            if told != self._told.get(channel):
+            told = self._told.get(channel)
+            if told is None or (told.offset, told.wanted) != (stream.confirmed, stream.wanted):
+                told = Released(channel, stream.confirmed, stream.wanted)
                 self._told[channel] = told
                 self.send(told)
 

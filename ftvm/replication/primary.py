@@ -40,6 +40,7 @@ from ftvm.replication.events import (
     StateWanted,
 )
 from ftvm.replication.flow import Wait
+from ftvm.replication.guest_exit import GuestExit
 from ftvm.replication.handshake import greeting, misfit
 from ftvm.replication.lockstep import NO_LAG, Lag, Lockstep
 from ftvm.replication.messages import (
@@ -88,16 +89,12 @@ class PrimaryProtocol(Party):
         self._reception = Reception(settings, events.append)
         self._backup: Backup | None = None
         self._protection: Protection | None = None
-        self._exited: Exited | None = None
-        self._exited_position = LogPosition(0)
-        self._exit_due_told = False
-        self._exit_ready = not settings.holds_exit
+        self._exit = GuestExit(settings, None if takeover is None else takeover.exited)
         count, position, held = InstructionCount(0), LogPosition(0), Generation(0)
         if takeover is None:
             console = ConsoleService(identity, settings, channels, events.append)
         else:
             self._automaton.state = PrimaryState.SOLO
-            self._exited = takeover.exited
             count, position, held = takeover.count, takeover.position, takeover.generation
             console = takeover.console
         super().__init__(identity, settings, console, events, count, position)
@@ -126,7 +123,7 @@ class PrimaryProtocol(Party):
     @property
     def wait(self) -> Wait | None:
         """Why the guest must not run now, or None if it may."""
-        if self._exited is not None or self.over:
+        if self._exit.exited is not None or self.over:
             return Wait.OVER
         if self._automaton.state in _NOT_STARTED:
             return Wait.NOT_STARTED
@@ -142,8 +139,14 @@ class PrimaryProtocol(Party):
         """How far the backup is behind, as of the last time handed in; nothing without one."""
         return self.lockstep.lag(self.count, self.flow.now) if self.shares_log else NO_LAG
 
-    def rest(self, ran_ns: int) -> Nanoseconds:
+    @property
+    def awaits_peer(self) -> bool:
+        """Whether output waits for the backup's acknowledgement."""
+        return self._automaton.state is PrimaryState.PAIRED and self.console.holds_output
+
+    def rest(self, ran_ns: int, now: Nanoseconds) -> Nanoseconds:
         """Return how long the guest must rest after a slice that took `ran_ns`: see flow.py."""
+        self.flow.waits(self.wait, now)
         return self.flow.rest(ran_ns, self.lag)
 
     @property
@@ -212,6 +215,11 @@ class PrimaryProtocol(Party):
         if self._backup is not None and self.shares_log:
             self._backup.add_log(data)
 
+    def forward_log(self) -> None:
+        """Send the log so far, ahead of its mark: the backup is awake when that comes."""
+        if self._backup is not None and self.shares_log:
+            self._backup.send_log(self.position)
+
     def output_made(self, channel: Channel, count: InstructionCount, data: bytes) -> None:
         """Take output that the machine made when it had executed `count` instructions.
 
@@ -234,15 +242,14 @@ class PrimaryProtocol(Party):
             raise ValueError(f"machine at instruction {count} after {self.count}")
         self.count = count
         for stream in self.console.outputs.values():
-            stream.reached(count)
+            if stream.held:
+                stream.reached(count)
         self._publish(now)
         self._settle()
-        self.flow.waits(self.wait, now)
 
     def exited(self, count: InstructionCount, status: int, digest: bytes, now: Nanoseconds) -> None:
         """Note that the guest has ended at `count`; told outside as an output of that count."""
-        self._exited = Exited(self.generation, status, count, digest)
-        self._exited_position = self.position
+        self._exit.happened(Exited(self.generation, status, count, digest), self.position)
         self.lockstep.awaited = True
         if self._backup is not None and not self.shares_log:
             why = "the guest has ended"
@@ -252,7 +259,7 @@ class PrimaryProtocol(Party):
 
     def exit_ready(self) -> None:
         """Go on after ExitDue: all is done that had to be before the guest's end is told."""
-        self._exit_ready = True
+        self._exit.is_ready = True
         if not self.over:
             self._settle()
 
@@ -267,8 +274,7 @@ class PrimaryProtocol(Party):
     def hand_over(self, pieces: list[bytes], digest: bytes, now: Nanoseconds) -> None:
         """Take the last pieces, and the digest of the machine that all pieces make.
 
-        The machine stands where `executed` and `log_produced` said last, and
-        all that it did was handed in.
+        The machine stands where it was last said to, and all that it did was handed in.
         """
         for piece in pieces:
             self.send_state(piece, now)
@@ -362,8 +368,8 @@ class PrimaryProtocol(Party):
             raise ProtocolError(why)
         wants = theirs.needs_state
         trigger = PrimaryTrigger.STATE_WANTED if wants else PrimaryTrigger.BACKUP_JOINED
-        if self._exited is not None or not self._automaton.allows(trigger):
-            state = "at the guest's end" if self._exited else self.state
+        if self._exit.exited is not None or not self._automaton.allows(trigger):
+            state = "at the guest's end" if self._exit.exited else self.state
             raise ProtocolError(f"no backup can join while this primary is {state}")
         self._automaton.fire(trigger)
         link, pulse = candidate.link, Pulse(self._settings, now)
@@ -433,8 +439,7 @@ class PrimaryProtocol(Party):
 
     def _lose_backup(self, cause: LossCause, detail: str) -> None:
         assert self._backup is not None
-        link = self._backup.link
-        self._backup = None
+        link, self._backup = self._backup.link, None
         if self._protection is not None:
             self._protection = None
             self._events.append(ProtectionFailed(cause, detail))
@@ -453,23 +458,19 @@ class PrimaryProtocol(Party):
 
     def _may_leave(self, count: InstructionCount, position: LogPosition) -> bool:
         """Whether what was done at (count, position) may be seen outside: the output rule."""
-        if self._alone:
-            return True
-        return self.state is PrimaryState.PAIRED and self.lockstep.acknowledged.covers(
-            count, position
-        )
+        if self._automaton.state is PrimaryState.PAIRED:
+            return self.lockstep.acknowledged.covers(count, position)
+        return self._alone
 
     def _settle(self) -> None:
         """Let out what may leave by now."""
         acknowledged = None if self._alone else self.lockstep.acknowledged
         self.console.settle(self._may_leave, acknowledged)
-        end = self._exited
-        if end is not None and self._may_leave(end.count, self._exited_position):
-            if self._exit_ready:
+        match self._exit.settle(self._may_leave):
+            case Exited() as end:
                 self.console.exited(replace(end, generation=self.generation))
-            elif not self._exit_due_told:
-                self._exit_due_told = True
-                self._events.append(ExitDue())
+            case ExitDue() as due:
+                self._events.append(due)
         self.console.flush()
         self._look_at_console()
 
@@ -479,8 +480,8 @@ class PrimaryProtocol(Party):
             self._events.append(Halt(HaltCause.FENCED, f"generation {newer} exists"))
             return
         if self.console.exit_settled and self._automaton.allows(PrimaryTrigger.FINISHED):
-            assert self._exited is not None
-            status = self._exited.status
+            assert self._exit.exited is not None
+            status = self._exit.exited.status
             self._leave(PrimaryTrigger.FINISHED, Reason.GUEST_ENDED, status, "")
 
     def _tell_released(self) -> None:
@@ -492,8 +493,8 @@ class PrimaryProtocol(Party):
         if self._backup is not None:
             self.lockstep.awaited = True
             self._publish(self.flow.now)
-            if self._exited is not None and reason is Reason.GUEST_ENDED:
-                self._backup.send(self._exited)
+            if self._exit.exited is not None and reason is Reason.GUEST_ENDED:
+                self._backup.send(self._exit.exited)
             self._backup.send(Goodbye(reason, status, DETAIL.fit(detail)))
         self.console.goodbye(reason, status, detail)
         self._events.append(Ended(reason, status))

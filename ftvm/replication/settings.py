@@ -17,6 +17,7 @@ _LAG_COUNT_MAX = InstructionCount(int(LAG_BOUND_NS * _LAG_COUNTS_PER_NS))
 # quarter of the bound on; a mark costs both sides some tenths of a millisecond.
 _MARK_INTERVALS_PER_LAG, _MARK_COUNTS_PER_LAG = 16, 16
 _NEAR = 32
+_WORDS_PER_MARK = 8
 _MARK_INTERVAL_NS = Nanoseconds(LAG_BOUND_NS // _MARK_INTERVALS_PER_LAG)
 _MARK_COUNT_MAX = InstructionCount(_LAG_COUNT_MAX // _MARK_COUNTS_PER_LAG)
 
@@ -108,6 +109,11 @@ class Settings:
     def near_count(self) -> InstructionCount:
         """So few instructions are executed in half a millisecond, by the bound on the lag."""
         return InstructionCount(self.mark_count_max // _NEAR)
+
+    @property
+    def word_delay_ns(self) -> Nanoseconds:
+        """So late a backup may say that it has executed a few instructions."""
+        return Nanoseconds(self.mark_interval_ns // _WORDS_PER_MARK)
 
     @property
     def silence_max_ns(self) -> Nanoseconds:

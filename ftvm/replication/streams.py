@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from ftvm.errors import ProtocolError
 from ftvm.units import InstructionCount, LogPosition, StreamOffset
@@ -11,8 +13,7 @@ Condition = Callable[[InstructionCount, LogPosition], bool]
 """Whether what happened at an instruction, with its causes in the log before a position, ..."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A stretch of a stream that became what it is at one place of the run."""
 
     start: StreamOffset
@@ -40,9 +41,13 @@ class OutputStream:
         self.released = StreamOffset(0)
         self.confirmed = StreamOffset(0)
         self.wanted = False
+        """Whether an endpoint counts on what it has not confirmed."""
+        self.full = False
+        """Whether the guest must wait for the endpoint."""
+        self.held: deque[Piece] = deque()
+        """What has not been let go of, or not made for good yet."""
         self._limit_bytes = limit_bytes
         self._data = bytearray()
-        self._held: deque[Piece] = deque()
 
     @property
     def produced(self) -> StreamOffset:
@@ -59,11 +64,6 @@ class OutputStream:
         """Output that the endpoint is not known to have."""
         return max(self.produced - self.confirmed, 0)
 
-    @property
-    def full(self) -> bool:
-        """Whether the guest must wait for the endpoint."""
-        return self.wanted and len(self._data) >= self._limit_bytes
-
     def begin(self, start: StreamOffset) -> None:
         """Let an empty stream begin at `start`: what came before is nobody's any more."""
         if self._data or self.start:
@@ -74,24 +74,31 @@ class OutputStream:
         """Add output made at `count` with all causes in the log before `position`."""
         start = self.produced
         self._data += data
-        self._held.append(Piece(start, self.produced, count, position))
+        self.held.append(Piece(start, self.produced, count, position))
         self._trim()
 
     def reached(self, count: InstructionCount) -> None:
         """Note that the machine stands at `count`: nothing was made later than that."""
         late = []
-        while self._held and self._held[-1].count > count:
-            late.append(replace(self._held.pop(), count=count))
-        self._held.extend(reversed(late))
+        while self.held and self.held[-1].count > count:
+            late.append(replace(self.held.pop(), count=count))
+        self.held.extend(reversed(late))
 
     def release(self, may_leave: Condition) -> list[Piece]:
         """Let go of what may leave, in order; return what was let go."""
         pieces = []
-        while self._held and may_leave(self._held[0].count, self._held[0].position):
-            piece = self._held.popleft()
-            pieces.append(replace(piece, start=max(piece.start, self.start)))
+        while self.held and may_leave(self.held[0].count, self.held[0].position):
+            piece = self.held.popleft()
+            if piece.start < self.start:
+                piece = replace(piece, start=self.start)
+            pieces.append(piece)
             self.released = piece.end
         return pieces
+
+    def want(self, wanted: bool) -> None:
+        """Keep what is not confirmed, whatever that takes, or what there is room for."""
+        self.wanted = wanted
+        self.full = wanted and len(self._data) >= self._limit_bytes
 
     def confirm(self, offset: StreamOffset) -> None:
         """Note that the endpoint has everything before `offset`."""
@@ -110,8 +117,9 @@ class OutputStream:
             del self._data[: start - self.start]
             self.start = StreamOffset(start)
             self.released = max(self.released, self.start)
-            while self._held and self._held[0].end <= self.start:
-                self._held.popleft()
+            while self.held and self.held[0].end <= self.start:
+                self.held.popleft()
+        self.full = self.wanted and len(self._data) >= self._limit_bytes
 
 
 class InputStream:
@@ -127,7 +135,8 @@ class InputStream:
         self.consumed = StreamOffset(0)
         self.safe = StreamOffset(0)
         self._limit_bytes = limit_bytes
-        self._pending: deque[Piece] = deque()
+        self.pending: deque[Piece] = deque()
+        """What is consumed and not safe."""
 
     def accept(self, offset: StreamOffset, data: bytes) -> bytes:
         """Return what is new in `data`; ProtocolError if bytes are missing before it."""
@@ -147,13 +156,13 @@ class InputStream:
         """Note that the machine has taken everything before `offset`, and where in the run."""
         if offset < self.consumed:
             raise ValueError(f"input consumed to {offset} after {self.consumed}")
-        self._pending.append(Piece(self.consumed, offset, count, position))
+        self.pending.append(Piece(self.consumed, offset, count, position))
         self.consumed = offset
         self.accepted = max(self.accepted, offset)
 
     def settle(self, is_safe: Condition) -> bool:
         """Make safe what `is_safe` says; return whether that was anything new."""
         before = self.safe
-        while self._pending and is_safe(self._pending[0].count, self._pending[0].position):
-            self.safe = self._pending.popleft().end
+        while self.pending and is_safe(self.pending[0].count, self.pending[0].position):
+            self.safe = self.pending.popleft().end
         return self.safe > before

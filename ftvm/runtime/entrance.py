@@ -12,10 +12,11 @@ from ftvm.replication.events import Link
 from ftvm.replication.framing import Kind, encode, kind_of
 from ftvm.replication.messages import DETAIL, Goodbye, Reason
 from ftvm.replication.settings import Settings
+from ftvm.runtime.happenings import Accepted, Closed, Happening, Received, Refused
 from ftvm.runtime.inquiries import Inquiries
 from ftvm.runtime.refusals import RefusalLog
 from ftvm.runtime.status import HostStatus
-from ftvm.runtime.transport import Accepted, Closed, Happening, Received, Refused, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 
@@ -56,17 +57,18 @@ class Entrance:
     def take(self, happening: Happening, now: Nanoseconds) -> Happening | Admitted | None:
         """Do what is for us to do; return what is for somebody else, if anything."""
         match happening:
+            case Received(link, data):
+                if self._inquiries.owns(link):
+                    self._inquiries.receive(link, data)
+                    return None
+                if link in self._visitors:
+                    return self._listen(link, data, now)
             case Refused(text):
                 self._tell(text, now)
                 return None
             case Accepted(link):
                 self._visitors[link] = _Visitor(Nanoseconds(now + self._patience_ns))
                 return None
-            case Received(link, data) if self._inquiries.owns(link):
-                self._inquiries.receive(link, data)
-                return None
-            case Received(link, data) if link in self._visitors:
-                return self._listen(link, data, now)
             case Closed(link):
                 self._inquiries.gone(link)
                 self._visitors.pop(link, None)

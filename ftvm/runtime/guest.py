@@ -237,19 +237,23 @@ class Guest:
         self.machine.input(data, stream)
         self._woken = self._addressed = True
 
-    def checkpoint_if_due(self, now: Nanoseconds) -> None:
-        """Log a digest of the live machine now and then, if it did anything."""
+    def checkpoint_if_due(self, now: Nanoseconds, *, can_wait: bool = False) -> bool:
+        """Log a digest of the live machine now and then, if it did anything.
+
+        One that `can_wait` may come as late again. Returns whether that was done.
+        """
         did = self.machine.count - self._checkpoint_count
         idle = did < IDLE_INSTRUCTIONS and not self._addressed
         interval_ns = IDLE_CHECKPOINT_INTERVAL_NS if idle else CHECKPOINT_INTERVAL_NS
-        is_time = now >= self._checkpointed_at + interval_ns
+        is_time = now >= self._checkpointed_at + interval_ns * (2 if can_wait else 1)
         if not did or not (is_time or self.machine.cpu.dirty_page_count >= CHECKPOINT_PAGES):
-            return
+            return False
         self._checkpointed_at = now
         self._checkpoint_count = self.machine.count
         self._addressed = False
         with self._checks_noted():
             self.machine.checkpoint()
+        return True
 
     @contextlib.contextmanager
     def _checks_noted(self) -> Iterator[None]:

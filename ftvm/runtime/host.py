@@ -26,6 +26,7 @@ from ftvm.runtime.disk_image import DiskFile, DiskOption
 from ftvm.runtime.ends import End
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.exposition import expose
+from ftvm.runtime.happenings import Closed, Refused
 from ftvm.runtime.host_disks import find_disks
 from ftvm.runtime.inquirer import Inquirer
 from ftvm.runtime.journal_file import open_journal
@@ -35,7 +36,7 @@ from ftvm.runtime.status import HostStatus
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
 from ftvm.runtime.stores import Holder
-from ftvm.runtime.transport import Closed, Refused, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Generation, Nanoseconds
 
 

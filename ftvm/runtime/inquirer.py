@@ -8,8 +8,9 @@ from ftvm.replication.framing import FrameDecoder, encode
 from ftvm.replication.messages import Status, StatusWanted
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.happenings import Closed, Happening, Received
 from ftvm.runtime.status import HostStatus, decode_status
-from ftvm.runtime.transport import Closed, Happening, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 

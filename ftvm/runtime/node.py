@@ -7,6 +7,7 @@ far as it allows; all on one thread. While the guest runs, a readable socket end
 the run within a few slices.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 
@@ -49,24 +50,22 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.entrance import Admitted, Entrance
 from ftvm.runtime.evidence import leave_evidence
 from ftvm.runtime.guest import Guest, boot, restore
+from ftvm.runtime.happenings import Closed, Happening, Received
 from ftvm.runtime.identity import identity_of
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.node_disks import NodeDisks
 from ftvm.runtime.observers import Observers
 from ftvm.runtime.protection import Protector, Recruit
-from ftvm.runtime.report import flow_of
 from ftvm.runtime.run_recorder import prepare
 from ftvm.runtime.status import HostStatus, Transfer
 from ftvm.runtime.status_keeper import StatusKeeper
 from ftvm.runtime.store_asker import StoreAsker
 from ftvm.runtime.store_url import parse_store_url
 from ftvm.runtime.succession import Succession
-from ftvm.runtime.transport import Closed, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.runtime.turns import LiveTurns, ReplayTurns
+from ftvm.runtime.vigil import Vigil
 from ftvm.units import LogPosition, Nanoseconds
-
-TELL_TRANSFER_NS = Nanoseconds(200_000_000)
-"""Whoever follows a transfer hears of it so often."""
 
 
 class Node:
@@ -103,7 +102,6 @@ class Node:
         self._turns: LiveTurns | ReplayTurns | None = None
         self._protector: Protector | None = None
         self._recruit = Recruit(self._disks.images)
-        self._told_transfer_ns = Nanoseconds(0)
         if files is None:
             self._protocol = BackupProtocol(identity, self._settings, CHANNELS, needs_state=True)
         else:
@@ -119,6 +117,7 @@ class Node:
                 booted.replay()
             self._hold(booted)
         self._succession = Succession()
+        self._vigil = Vigil()
         self._has_console = config.hosted
         self._leaving: str | None = None
         self._over: control.Over | None = None
@@ -134,10 +133,7 @@ class Node:
         if isinstance(self._protocol, BackupProtocol):
             self._turns = ReplayTurns(guest, self._protocol, LogPosition(fed))
         else:
-            self._turns = self._live_turns(guest, self._protocol)
-
-    def _live_turns(self, guest: Guest, protocol: PrimaryProtocol) -> LiveTurns:
-        return LiveTurns(guest, protocol, self._observers)
+            self._turns = LiveTurns(guest, self._protocol, self._observers)
 
     @property
     def _guest(self) -> Guest:
@@ -166,20 +162,24 @@ class Node:
             if self._over is None and moment is not None and moment <= now_ns():
                 self._transport.flush()  # the guest may take its time
                 self._run_guest()
-                self._act()
                 moment = self._guest_moment()
+            elif self._over is None and isinstance(self._turns, LiveTurns):
+                self._turns.check()
+                self._act()
             if self._over is None and self._can_pump():
                 self._pump()
                 moment = self._guest_moment()
         self._transport.flush()
-        if isinstance(self._protocol, PrimaryProtocol) and self.parting is Reason.USER_ACTION:
-            self._commit_at_once()
+        stopped = isinstance(self._protocol, PrimaryProtocol) and self.parting is Reason.USER_ACTION
+        if stopped and self._begin_commit():  # the disks as they are
+            self._end_commit()
         self._observers.recorder.finish(self._over.cause)
         if self._held_guest is not None:
             if self._over.cause == HaltCause.DIVERGED:
                 identity, peer = self._protocol.identity, self._status.peer
                 leave_evidence(self.config, identity, self._held_guest, peer, self._tell)
-            self._tell(self._totals())
+            held_max = self._turns.held_bytes_max if isinstance(self._turns, LiveTurns) else 0
+            self._tell(self._status.totals(self._protocol, self._held_guest, held_max))
         self._tell(self._over)
         self._transport.part()
         self._transport.unwatch(self._store_asker.descriptor)
@@ -193,7 +193,26 @@ class Node:
         Whoever was silent up to now is judged by that: what he says while this host
         is late, or works at something long, lies in the sockets, and is not silence.
         """
-        happenings = self._transport.poll(Nanoseconds(self._sleep_ns(guest_moment)))
+        now = self._take_in(self._transport.poll(Nanoseconds(self._sleep_ns(guest_moment))))
+        if isinstance(self._turns, ReplayTurns) and not self._protocol.runnable:
+            now = self._keep_vigil(now, None)
+        self._entrance.tick(now)
+        self._status.note(self._protocol, now)
+        return now
+
+    def _keep_vigil(self, now: Nanoseconds, wake_at: Nanoseconds | None) -> Nanoseconds:
+        """Stay awake for what the other half is about to say, until `wake_at` at most."""
+        protocol = self._protocol
+        if not protocol.awaits_peer or (wake_at is not None and wake_at <= now):
+            return now
+        until = self._vigil.begin(now)
+        if wake_at is not None:
+            until = min(until, wake_at)
+        while self._over is None and protocol.awaits_peer and now < until:
+            now = self._take_in(self._transport.poll_awake(Nanoseconds(until - now)))
+        return now
+
+    def _take_in(self, happenings: list[Happening]) -> Nanoseconds:
         now = now_ns()
         for happening in happenings:
             match self._entrance.take(happening, now):
@@ -205,8 +224,9 @@ class Node:
                     self._observers.closed(link)
                     self._protocol.closed(link)
             self._act()
-        self._entrance.tick(now)
-        self._status.note(self._protocol, now)
+        self._transport.flush()
+        if not self._protocol.awaits_peer:
+            self._vigil.end(now)
         return now
 
     def _admit(self, link: Link, kind: Kind, now: Nanoseconds) -> None:
@@ -252,10 +272,22 @@ class Node:
     # --- the guest ---
 
     def _run_guest(self) -> None:
-        if isinstance(self._turns, ReplayTurns):
-            self._turns.run()
-        elif self._turns is not None:
-            self._turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
+        turns = self._turns
+        if isinstance(turns, ReplayTurns):
+            os.sched_yield()  # whoever waits for our word may be waiting for this processor, too
+            turns.run()
+            self._act()
+        elif turns is not None:
+            if turns.give_input():
+                self._act()
+                self._transport.flush()
+            turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
+            self._act()
+            self._transport.flush()
+            self._keep_vigil(now_ns(), self._guest.wake_at())
+            if self._over is None:
+                turns.finish()
+                self._act()
 
     def _say_alive(self) -> None:
         """In the middle of long work: nobody shall take us for dead."""
@@ -274,11 +306,8 @@ class Node:
         return self._recruit.transfer if self._protector is None else self._protector.transfer
 
     def _tell_transfer(self) -> None:
-        """Say how far it is, now and then."""
-        transfer, now = self._transfer(), now_ns()
-        if transfer is not None and now >= self._told_transfer_ns + TELL_TRANSFER_NS:
-            self._told_transfer_ns = now
-            self._tell(control.Transferring(self._status.peer, transfer))
+        if (told := self._status.transferring(self._transfer())) is not None:
+            self._tell(told)
 
     def _pump(self) -> None:
         protocol, protector = self._protocol, self._protector
@@ -378,32 +407,31 @@ class Node:
 
     def _commit(self) -> None:
         """Put into their images what was written to the disks, before the guest's end is told."""
-        if self._disks.begin_commit(self._guest.machine, self._protocol.identity.run):
-            self._tell(control.Committing())
-        else:
+        if not self._begin_commit():
             self._exit_ready()
 
     def _disks_committed(self) -> None:
+        if self._end_commit():
+            self._exit_ready()
+            self._act()
+
+    def _begin_commit(self) -> bool:
+        begun = self._disks.begin_commit(self._guest.machine, self._protocol.identity.run)
+        if begun:
+            self._tell(control.Committing())
+        return begun
+
+    def _end_commit(self) -> bool:
         try:
             self._disks.end_commit()
         except HostError as error:
             self._over = control.Over(HaltCause.DISK.value, str(error))
-            return
-        self._exit_ready()
-        self._act()
+            return False
+        return True
 
     def _exit_ready(self) -> None:
         if isinstance(self._protocol, PrimaryProtocol):
             self._protocol.exit_ready()
-
-    def _commit_at_once(self) -> None:
-        """The guest is stopped, with its disks as they are."""
-        try:
-            if self._disks.begin_commit(self._guest.machine, self._protocol.identity.run):
-                self._tell(control.Committing())
-                self._disks.end_commit()
-        except HostError as error:
-            self._over = control.Over(HaltCause.DISK.value, str(error))
 
     def _store_answered(self) -> None:
         outcome = self._store_asker.answer()
@@ -424,7 +452,7 @@ class Node:
         assert isinstance(self._protocol, BackupProtocol)
         live = self._succession.go_live(event, self._guest, self._protocol.unconfirmed_bytes)
         self._protocol = self._protocol.promote()
-        self._turns = self._live_turns(self._guest, self._protocol)
+        self._turns = LiveTurns(self._guest, self._protocol, self._observers)
         self._guest.arm(self._observers.arm("primary"))
         self._tell(live)
 
@@ -445,11 +473,7 @@ class Node:
 
     def measured(self) -> control.Measured:
         """Say how this node is, with what it measured if that was asked for."""
-        hold = self._observers.hold
-        if hold is None:
-            return control.Measured(self.status(), (), 0, ())
-        percentiles = hold.percentiles(0.5, 0.99)
-        return control.Measured(self.status(), tuple(hold.counts), hold.sum_ns, percentiles)
+        return self._observers.measured(self.status())
 
     def stop(self, detail: str) -> None:
         """End because the user wants it, and with a primary its backup."""
@@ -472,16 +496,3 @@ class Node:
             protocol.stop(detail, Reason.SWITCH_OVER if paired else Reason.USER_ACTION)
         self._act()
         return True
-
-    def _totals(self) -> control.Totals:
-        machine, turns = self._guest.machine, self._turns
-        held_max = turns.held_bytes_max if isinstance(turns, LiveTurns) else 0
-        return control.Totals(
-            count=machine.count,
-            log_bytes=self._protocol.position,
-            log_entries=machine.cpu.log_entries,
-            held_bytes_max=held_max,
-            flow=flow_of(self._protocol.flow.totals),
-            digests=machine.links,
-            digest=machine.state_digest().hex(),
-        )

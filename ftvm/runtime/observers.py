@@ -8,12 +8,13 @@ from ftvm.replication.events import Event, InputArrived, Link, OutputReleased
 from ftvm.replication.messages import CONSOLE
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.runtime.clock import now_ns
-from ftvm.runtime.control import NodeConfig
+from ftvm.runtime.control import Measured, NodeConfig
 from ftvm.runtime.crash import CrashPoint, die, parse_crash_point
 from ftvm.runtime.crash_steps import DiskStep, StepCrash
 from ftvm.runtime.hold_meter import HoldMeter
 from ftvm.runtime.journal_file import JournalFile
 from ftvm.runtime.recorder import Recorder
+from ftvm.runtime.status import HostStatus
 from ftvm.units import InstructionCount, LogPosition, Nanoseconds, StreamOffset
 
 
@@ -69,6 +70,12 @@ class Observers:
         """Note that the guest has put out so much since its boot, the last of it now."""
         if self.hold is not None:
             self.hold.made(StreamOffset(output_bytes), now)
+
+    def measured(self, status: HostStatus) -> Measured:
+        """Return what was measured, if that was asked for, beside how the node is."""
+        if (hold := self.hold) is None:
+            return Measured(status, (), 0, ())
+        return Measured(status, tuple(hold.counts), hold.sum_ns, hold.percentiles(0.5, 0.99))
 
     def received(self, link: Link, data: bytes) -> None:
         """Note bytes that came, before the protocol has them."""

@@ -22,10 +22,11 @@ from ftvm.runtime.addresses import Address
 from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.happenings import Closed, Received
 from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.security import Security
 from ftvm.runtime.sinks import Sink, Sinks
-from ftvm.runtime.transport import Closed, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Generation, Nanoseconds
 
 _NAME_BYTES_MAX = 48

@@ -5,9 +5,10 @@ from ftvm.replication.events import PeerLost
 from ftvm.replication.primary import PrimaryProtocol
 from ftvm.replication.settings import Settings
 from ftvm.runtime.clock import now_ns
+from ftvm.runtime.control import Totals, Transferring
 from ftvm.runtime.guest import Guest
 from ftvm.runtime.meters import Meters
-from ftvm.runtime.report import stalls_of
+from ftvm.runtime.report import flow_of, stalls_of
 from ftvm.runtime.status import (
     PROTECTION_OF_BACKUP,
     PROTECTION_OF_PRIMARY,
@@ -19,6 +20,9 @@ from ftvm.runtime.status import (
     Transfer,
 )
 from ftvm.units import Nanoseconds
+
+TELL_TRANSFER_NS = Nanoseconds(200_000_000)
+"""Whoever follows a transfer hears of it so often."""
 
 
 class StatusKeeper:
@@ -33,6 +37,7 @@ class StatusKeeper:
         self._buffer_bytes_max = Settings().log_unacknowledged_bytes_max
         self._reason: Reason = "initializing"
         self._detail = ""
+        self._told_transfer_ns = Nanoseconds(0)
         self.peer = ""
         """The other half of the pair."""
         self.console = ""
@@ -127,4 +132,27 @@ class StatusKeeper:
             slowed=round(protocol.flow.totals.slowed, 4),
             stalls=stalls_of(protocol.flow.totals),
             uptime_ns=now - self._began_ns,
+        )
+
+    def transferring(self, transfer: Transfer | None) -> Transferring | None:
+        """Return what to say of a transfer, now and then while there is one."""
+        now = now_ns()
+        if transfer is None or now < self._told_transfer_ns + TELL_TRANSFER_NS:
+            return None
+        self._told_transfer_ns = now
+        return Transferring(self.peer, transfer)
+
+    def totals(
+        self, protocol: PrimaryProtocol | BackupProtocol, guest: Guest, held_bytes_max: int
+    ) -> Totals:
+        """Say what the node's life came to."""
+        machine = guest.machine
+        return Totals(
+            count=machine.count,
+            log_bytes=protocol.position,
+            log_entries=machine.cpu.log_entries,
+            held_bytes_max=held_bytes_max,
+            flow=flow_of(protocol.flow.totals),
+            digests=machine.links,
+            digest=machine.state_digest().hex(),
         )

@@ -35,6 +35,7 @@ from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.chronicle import Chronicle
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.dialer import Dialer
+from ftvm.runtime.happenings import Closed, Received, Refused
 from ftvm.runtime.journal_file import JournalFile, journal_path
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.names import replica_name
@@ -47,7 +48,7 @@ from ftvm.runtime.run_spec import RunSpec
 from ftvm.runtime.sinks import NO_SINKS, Sink, Sinks
 from ftvm.runtime.sockets import LOOPBACK, listen
 from ftvm.runtime.status import Transfer
-from ftvm.runtime.transport import Closed, Received, Refused, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 _PARTING_NS = 5_000_000_000

@@ -57,7 +57,7 @@ class TlsSession:
         """Return what is to be written to the connection now."""
         return self._outgoing.read()
 
-    def receive(self, data: bytes) -> bytes:
+    def receive(self, data: memoryview) -> bytes:
         """Take what was read from the connection; return what the peer sent in it.
 
         Raises ProtocolError, saying why, if the peer is none of the pair or what
@@ -69,11 +69,11 @@ class TlsSession:
                 raise ProtocolError("it does not speak TLS")
             self._begin()
         pieces: list[bytes] = []
-        view = memoryview(data)
         for start in range(0, len(data), _FEED_BYTES):
-            self._incoming.write(view[start : start + _FEED_BYTES])
+            piece = data[start : start + _FEED_BYTES]
+            self._incoming.write(piece)
             if not self.established:
-                self._prove(len(view[start : start + _FEED_BYTES]))
+                self._prove(len(piece))
             if self.established:
                 self._read(pieces)
         self._heard_plain = self._heard_plain or bool(pieces)
@@ -118,6 +118,8 @@ class TlsSession:
         try:
             while piece := self._tls.read(_RECORD_BYTES_MAX):
                 pieces.append(piece)
+                if not self._incoming.pending and not self._tls.pending():
+                    return  # to be told so by an exception takes three times as long
         except ssl.SSLWantReadError:
             return
         except ssl.SSLZeroReturnError:

@@ -11,11 +11,9 @@ a stranger costs a socket, a little memory, and one `Refused`.
 
 import contextlib
 import errno
-import selectors
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ftvm.errors import HostError, ProtocolError, StrangerError
 from ftvm.replication.events import Link
@@ -23,6 +21,8 @@ from ftvm.runtime.addresses import Address
 from ftvm.runtime.clock import now_ns
 from ftvm.runtime.connection import Connection
 from ftvm.runtime.door import Door
+from ftvm.runtime.happenings import Accepted, Closed, Happening, Received, Refused
+from ftvm.runtime.poller import READABLE, WRITABLE, Poller
 from ftvm.runtime.resolver import Resolver
 from ftvm.runtime.security import Security
 from ftvm.runtime.sockets import Errand, prepare
@@ -48,56 +48,19 @@ _GATHERED_BYTES_MAX = 1 << 16
 _UNPROVEN_RECEIVE_BYTES = 1 << 14
 
 
-@dataclass(frozen=True)
-class Accepted:
-    """Somebody connected to the listener called `listener`, one of the pair if that is asked."""
-
-    link: Link
-    listener: str
-
-
-@dataclass(frozen=True)
-class Received:
-    """Bytes came."""
-
-    link: Link
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The connection is gone, by the other side or by an error."""
-
-    link: Link
-    why: str = ""
-    """What was in the way, if it was not the other side's wish."""
-    is_stranger: bool = False
-    """Whether somebody is there, and he or we do not take the other for one of the pair."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A connection was given up because of who or how the other side is: for the log alone."""
-
-    text: str
-
-
-Happening = Accepted | Received | Closed | Refused
-
-
 class Transport:
     """The connections of one process; without `security` they are plain, and anybody's."""
 
     def __init__(self, security: Security | None) -> None:
         self._security = security
-        self._selector = selectors.EpollSelector()
+        self._poller = Poller()
         self._connections: dict[Link, Connection] = {}
         self._errands: dict[Link, tuple[Errand, int]] = {}
         """Connections for which a name is looked up, and host time in ns until which that may
         take."""
         self._resolver: Resolver | None = None
         self._door = Door()
-        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
+        self._watch_door()
         self._unproven: dict[Link, int] = {}
         """Host time in ns until which each may take; the oldest first."""
         self._lingering: dict[Link, int] = {}
@@ -105,12 +68,14 @@ class Transport:
         self._gathering: dict[Link, Connection] = {}
         """Connections with something gathered."""
         self._happened: list[Happening] = []
+        self._room = memoryview(bytearray(_RECEIVE_BYTES))
+        """For what is read from a socket: to allocate so much takes longer than the reading."""
         self._next = 1
 
     @property
     def descriptor(self) -> int:
         """Readable when `poll` would have something to do, other than to lose patience."""
-        return self._selector.fileno()
+        return self._poller.descriptor
 
     def accept_from(self, listener: socket.socket, name: str) -> None:
         """Take connections from a listening socket; they show as `Accepted` of `name`."""
@@ -119,11 +84,11 @@ class Transport:
 
     def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
         """Call `readable` from `poll` when a descriptor that is no socket of ours is readable."""
-        self._selector.register(descriptor, selectors.EVENT_READ, lambda _: readable())
+        self._poller.add(descriptor, READABLE, lambda _: readable())
 
     def unwatch(self, descriptor: int) -> None:
         """Forget a watched descriptor."""
-        self._selector.unregister(descriptor)
+        self._poller.remove(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
         """Begin to connect; a `Closed` follows if nobody is there.
@@ -197,7 +162,7 @@ class Transport:
         for connection in self._connections.values():
             if connection.is_ours and not connection.is_cut:
                 connection.is_cut = True
-                self._selector.unregister(connection.socket)
+                self._poller.remove(connection.descriptor)
 
     def mend(self) -> None:
         """Undo `cut`; what waited goes on its way, but to a side that has lost patience."""
@@ -214,7 +179,7 @@ class Transport:
         Nobody is let in meanwhile, who would be waited for in vain; behind it, they are again.
         """
         if self._door.shut_until is None:
-            self._selector.unregister(self._door.descriptor)
+            self._poller.remove(self._door.descriptor)
         self._door.shut_until = None
         for link in self.open_links():
             connection = self._connections.get(link)
@@ -225,34 +190,53 @@ class Transport:
         deadline = now_ns() + _PARTING_NS
         while any(not c.is_cut for c in self._connections.values()) and now_ns() < deadline:
             self.poll(Nanoseconds(10_000_000))
-        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
+        self._watch_door()
 
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
         self.flush()
-        for key, mask in self._selector.select(self._patience_s(timeout)):
-            key.data(mask)
-        if self._door.open_if_due(time.monotonic_ns()):
-            self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
-        self._lose_patience()
+        waits_for_others = self._waits_for_others
+        if waits_for_others:
+            timeout = self._patience(timeout)
+        self._poller.poll(Nanoseconds(0) if self._happened else timeout)
+        if waits_for_others:
+            if self._door.open_if_due(time.monotonic_ns()):
+                self._watch_door()
+            self._lose_patience()
         happened, self._happened = self._happened, []
         return happened
 
-    def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
-        if self._happened:
-            return 0.0
+    def poll_awake(self, timeout: Nanoseconds) -> list[Happening]:
+        """Return what happened, without sleeping until it does: for what comes any moment now."""
+        self.flush()
+        if not self._happened:
+            self._poller.poll_awake(timeout)
+        happened, self._happened = self._happened, []
+        return happened
+
+    @property
+    def _waits_for_others(self) -> bool:
+        """Whether there is anything that patience can be lost with."""
+        return bool(
+            self._unproven or self._lingering or self._errands or self._door.shut_until is not None
+        )
+
+    def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds:
         waits = (self._unproven, self._lingering)
         moments = [next(iter(wait.values()), None) for wait in waits] + [self._door.shut_until]
         moments += [until for _, until in self._errands.values()]
         limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
         if timeout is not None:
             limits.append(timeout)
-        return max(0, min(limits)) / 1e9 if limits else None
+        return Nanoseconds(max(0, min(limits)))
+
+    def _watch_door(self) -> None:
+        self._poller.add(self._door.descriptor, READABLE, self._attend_door)
 
     def _attend_door(self, _: int) -> None:
         self._door.attend()
         if self._door.shut_until is not None:
-            self._selector.unregister(self._door.descriptor)
+            self._poller.remove(self._door.descriptor)
 
     def _lose_patience(self) -> None:
         now = time.monotonic_ns()
@@ -332,22 +316,22 @@ class Transport:
         if listener is None:
             self._watch(link, connection)
         else:
-            self._door.add(stream.fileno(), lambda: self._ready(link, selectors.EVENT_READ))
+            self._door.add(stream.fileno(), lambda: self._ready(link, READABLE))
         if self._security is not None:
             self._unproven[link] = time.monotonic_ns() + HANDSHAKE_TIMEOUT_NS
             connection.session = TlsSession(self._security, listening=listener is not None)
             self._write(link, connection, connection.session.outgoing())
 
     def _watch(self, link: Link, connection: Connection) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
-        self._selector.register(connection.socket, events, lambda mask: self._ready(link, mask))
+        events = READABLE | (WRITABLE if connection.unsent else 0)
+        self._poller.add(connection.descriptor, events, lambda mask: self._ready(link, mask))
 
     def _proven(self, link: Link, connection: Connection) -> None:
         self._unproven.pop(link, None)
         if connection.listener is not None:
             self._happened.append(Accepted(link, connection.listener))
             connection.listener = None
-            self._door.remove(connection.socket.fileno())
+            self._door.remove(connection.descriptor)
             self._watch(link, connection)
 
     # --- bytes come and go ---
@@ -356,15 +340,16 @@ class Transport:
         connection = self._connections.get(link)
         if connection is None:
             return
-        if mask & selectors.EVENT_WRITE:
+        if mask & WRITABLE:
             self._resume(link, connection)
-        if mask & selectors.EVENT_READ and self._connections.get(link) is connection:
+        if mask & READABLE and self._connections.get(link) is connection:
             self._receive(link, connection)
 
     def _receive(self, link: Link, connection: Connection) -> None:
         unproven = connection.unproven
+        room = _UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES
         try:
-            data = connection.socket.recv(_UNPROVEN_RECEIVE_BYTES if unproven else _RECEIVE_BYTES)
+            data = self._room[: connection.socket.recv_into(self._room, room)]
         except BlockingIOError:
             return
         except OSError as error:
@@ -372,19 +357,19 @@ class Transport:
                 if not self._goes_elsewhere(link, connection, error):
                     self._lost(link, connection, connection.deaf or str(error.strerror))
                 return
-            data = b""
+            data = self._room[:0]
         if not data:
             if unproven and not connection.deaf:
                 self._refuse(link, connection, "it left before it had proven itself")
             else:
                 self._lost(link, connection)
         elif connection.session is None:
-            self._received(link, connection, data)
+            self._received(link, connection, bytes(data))
         else:
             self._decrypt(link, connection, connection.session, data)
 
     def _decrypt(
-        self, link: Link, connection: Connection, session: TlsSession, data: bytes
+        self, link: Link, connection: Connection, session: TlsSession, data: memoryview
     ) -> None:
         unproven = connection.unproven
         try:
@@ -397,9 +382,10 @@ class Transport:
         if unproven and session.established:
             self._proven(link, connection)
         self._received(link, connection, plain)
-        self._write(link, connection, session.outgoing())
-        if self._connections.get(link) is not connection:
-            return
+        if answer := session.outgoing():
+            self._write(link, connection, answer)
+            if self._connections.get(link) is not connection:
+                return
         if session.ended:
             self._lost(link, connection)
         elif connection.closing and not connection.waiting_bytes:
@@ -439,8 +425,7 @@ class Transport:
             self._deafen(link, connection, error)
         if connection.unsent or connection.deaf:
             return
-        key = self._selector.get_key(connection.socket)
-        self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
+        self._poller.change(connection.descriptor, READABLE)
         if connection.closing and not connection.waiting_bytes:
             self._finish(link, connection)
 
@@ -451,12 +436,8 @@ class Transport:
             self._drop(link, connection)
 
     def _watch_writable(self, connection: Connection) -> None:
-        if connection.is_cut:
-            return
-        key = self._selector.get_key(connection.socket)
-        both = selectors.EVENT_READ | selectors.EVENT_WRITE
-        if key.events != both:
-            self._selector.modify(connection.socket, both, key.data)
+        if not connection.is_cut:
+            self._poller.change(connection.descriptor, READABLE | WRITABLE)
 
     # --- connections go ---
 
@@ -492,7 +473,6 @@ class Transport:
         del self._connections[link]
         self._unproven.pop(link, None)
         self._lingering.pop(link, None)
-        self._door.remove(connection.socket.fileno())
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(connection.socket)
+        self._door.remove(connection.descriptor)
+        self._poller.remove(connection.descriptor)
         connection.socket.close()

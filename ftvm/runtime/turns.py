@@ -8,6 +8,7 @@ changes from the one to the other with the same guest.
 from ftvm.errors import DivergenceError
 from ftvm.machine.channels import Stream
 from ftvm.machine.cpu import FOREVER
+from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import InputArrived
 from ftvm.replication.messages import Channel
@@ -39,7 +40,8 @@ class LiveTurns:
         self._arrivals = Arrivals()
         screen = protocol.console.outputs[Channel(Stream.SCREEN)]
         self._pacer = ScreenPacer(guest.machine, screen)
-        self._rests_until = Nanoseconds(0)
+        self._begun = self._rests_until = Nanoseconds(0)
+        self._unchecked = False
         self._ended_told = False
         self.held_bytes_max = 0
         """Most output that waited for the backup at once."""
@@ -59,36 +61,66 @@ class LiveTurns:
             wake_at = shows_at if wake_at is None else min(wake_at, shows_at)
         return None if wake_at is None else max(wake_at, self._rests_until)
 
+    def give_input(self) -> bool:
+        """Give it what has arrived and it wants, and tell the backup; return if there was any."""
+        given = False
+        while (arrived := self._arrivals.next_for(self._guest)) is not None:
+            self._give_input(arrived)
+            given = True
+        if given:
+            self._protocol.forward_log()
+        return given
+
     def run(self, until: InstructionCount = FOREVER) -> None:
         """Let it run for a slice, to `until` at most, and hand in what it did."""
         guest, protocol, now = self._guest, self._protocol, now_ns()
-        while (arrived := self._arrivals.next_for(guest)) is not None:
-            self._give_input(arrived)
         limit = protocol.run_limit
         until = until if limit is None else min(limit, until)
         due = protocol.deadline()
         sleep_until = _turn_end(now, due, SLEEP_TURN_NS)
         if protocol.state is PrimaryState.PROTECTING:  # a sleeper would hold up its transfer
             sleep_until = now
+        self._begun = now
         outputs = guest.run(until, _turn_end(now, due, TURN_NS), sleep_until)
-        begun, now = now, now_ns()
-        if guest.end is None:
-            guest.checkpoint_if_due(now)
-            outputs += self._pacer.show_if_due(now)
+        self._hand_in(outputs)
+        if guest.end is not None and not self._ended_told:
+            self._ended_told = True
+            status, digest = pack_end(*guest.end), guest.machine.state_digest()
+            protocol.exited(guest.machine.count, status, digest, now_ns())
+
+    def finish(self) -> None:
+        """End a turn, once what the guest did is on its way to the backup."""
+        now = now_ns()
+        self.held_bytes_max = max(self.held_bytes_max, self._protocol.held_bytes)
+        self._rests_until = Nanoseconds(now + self._protocol.rest(now - self._begun, now))
+        self._unchecked = True
+        self.check()
+
+    def check(self) -> None:
+        """Behind a turn, take a digest and show the screen, if it is time for that.
+
+        Not while output waits for the backup's word: that may come any moment, and
+        should not have to wait for us.
+        """
+        guest, protocol, now = self._guest, self._protocol, now_ns()
+        if not self._unchecked or guest.end is not None:
+            return
+        self._unchecked = protocol.awaits_peer
+        checked = guest.checkpoint_if_due(now, can_wait=self._unchecked)
+        shown = self._pacer.show_if_due(now)
+        if checked or shown:
+            self._hand_in(shown)
+
+    def _hand_in(self, outputs: list[Output]) -> None:
+        guest, protocol, now = self._guest, self._protocol, now_ns()
         protocol.log_produced(guest.take_log())
         guest.recorder.settle()
         for output in outputs:
             protocol.output_made(Channel(output.channel), _behind(output.count), output.data)
         if outputs:
             self._observers.made(guest.output_bytes, now)
-        count = guest.machine.count
         if guest.end is None:
-            protocol.executed(count, now)
-            self._rests_until = Nanoseconds(now + protocol.rest(now - begun))
-        elif not self._ended_told:
-            self._ended_told = True
-            protocol.exited(count, pack_end(*guest.end), guest.machine.state_digest(), now)
-        self.held_bytes_max = max(self.held_bytes_max, protocol.held_bytes)
+            protocol.executed(guest.machine.count, now)
 
     def _give_input(self, arrived: InputArrived) -> None:
         protocol, machine = self._protocol, self._guest.machine

@@ -210,6 +210,9 @@ class Node:
             size = random.randint(1, min(len(self._input), 6))
             guest.inject(bytes(self._input[:size]))
             del self._input[:size]
+            if random.random() < 0.5:
+                self._report()
+                primary.forward_log()
         span = random.randint(1, 60) * self.world.kind.steps
         if self._sender is not None and self._sender.allowance is not None:
             span = min(span, self._sender.allowance)
@@ -223,7 +226,7 @@ class Node:
         if guest.status is None:
             primary.executed(InstructionCount(guest.count), self.now)
             ran_ns = STEP_NS * (guest.count - before) // self.world.kind.steps
-            self._rests_until = self.world.clock.now + primary.rest(ran_ns)
+            self._rests_until = self.world.clock.now + primary.rest(ran_ns, self.now)
         elif not self._exit_reported:
             self._exit_reported = True
             count = InstructionCount(guest.count)

@@ -13,9 +13,10 @@ from sockets_of import listening_ports
 
 from ftvm.errors import HostError
 from ftvm.runtime import security
+from ftvm.runtime.happenings import Refused
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.supervisor import Supervisor
-from ftvm.runtime.transport import Refused, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 

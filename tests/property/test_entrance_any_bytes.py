@@ -8,8 +8,9 @@ from ftvm.replication.framing import Kind, encode
 from ftvm.replication.messages import StatusWanted
 from ftvm.replication.settings import Settings
 from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.happenings import Accepted, Received
 from ftvm.runtime.status import HostStatus
-from ftvm.runtime.transport import Accepted, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 LINK = Link(1)

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftvm.runtime import security
+from ftvm.runtime.happenings import Accepted, Happening, Received, Refused
 from ftvm.runtime.sockets import listen
 from ftvm.runtime.tls import TlsSession
-from ftvm.runtime.transport import Accepted, Happening, Received, Refused, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 PAIR = security.from_key(bytes(range(32)))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from ftvm.runtime import transport as transports
+from ftvm.runtime.happenings import Accepted, Closed, Happening, Received
 from ftvm.runtime.sockets import LOOPBACK, listen
-from ftvm.runtime.transport import Accepted, Closed, Happening, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Nanoseconds
 
 SOON = Nanoseconds(5_000_000)

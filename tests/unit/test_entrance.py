@@ -21,10 +21,11 @@ from ftvm.replication.messages import (
 from ftvm.replication.settings import Identity, Settings
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.entrance import Admitted, Entrance
+from ftvm.runtime.happenings import Accepted, Happening, Received
 from ftvm.runtime.inquirer import Inquirer
 from ftvm.runtime.sockets import LOOPBACK, listen
 from ftvm.runtime.status import HostStatus
-from ftvm.runtime.transport import Accepted, Happening, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Generation, InstructionCount, LogPosition, Nanoseconds
 
 IDENTITY = Identity("b", b"r" * 16, b"i" * 32, b"c" * 32, "engine 1")

@@ -14,11 +14,12 @@ from ftvm.runtime import remote_console, security
 from ftvm.runtime.addresses import Address
 from ftvm.runtime.channels import CHANNELS
 from ftvm.runtime.clock import now_ns
+from ftvm.runtime.happenings import Accepted, Received
 from ftvm.runtime.key_file import generate_key
 from ftvm.runtime.remote_console import RemoteConsole
 from ftvm.runtime.security import Security
 from ftvm.runtime.sockets import listen
-from ftvm.runtime.transport import Accepted, Received, Transport
+from ftvm.runtime.transport import Transport
 from ftvm.units import Generation, Nanoseconds
 
 SOON = Nanoseconds(1_000_000)

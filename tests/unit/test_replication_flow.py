@@ -128,7 +128,7 @@ def test_a_slow_backup_brings_its_primary_to_its_own_pace(slowness: float) -> No
         count = protocol.count + slice_ns
         now += slice_ns
         primary.run(count, time=now)
-        rest = int(protocol.rest(slice_ns))
+        rest = int(protocol.rest(slice_ns, at(now)))
         rests.append(rest)
         now += rest
         executed = min(executed + (slice_ns + rest) / slowness, count)
@@ -151,6 +151,7 @@ def test_a_backup_that_is_too_far_behind_in_time_stops_the_guest_until_it_moves(
     primary.tick(10 + BOUND_NS)
     assert primary.protocol.wait is Wait.LAG
     primary.acknowledge(200, 0, 100, time=11 + BOUND_NS)
+    primary.tick(11 + BOUND_NS)
     assert primary.protocol.wait is None
     stall = primary.protocol.flow.totals.stalls[Wait.LAG]
     assert (stall.times, stall.ns > 0) == (1, True)
@@ -201,7 +202,9 @@ def test_a_full_log_and_unread_output_are_counted_as_stalls() -> None:
     primary = paired()
     primary.run(10, log=bytes(SETTINGS.log_unacknowledged_bytes_max), time=100)
     assert primary.protocol.wait is Wait.LOG_FULL
+    primary.tick(100)
     primary.acknowledge(10, SETTINGS.log_unacknowledged_bytes_max, 10, time=350)
+    primary.tick(350)
     stall = primary.protocol.flow.totals.stalls[Wait.LOG_FULL]
     assert (stall.times, stall.ns) == (1, 250)
 
@@ -239,11 +242,14 @@ def test_log_without_a_mark_is_not_kept_without_end() -> None:
 def test_an_empty_log_stops_the_backup_and_is_counted() -> None:
     backup = following(SETTINGS)
     assert backup.wait is Wait.LOG_EMPTY
+    backup.tick(at(0))
     give(backup, Mark(InstructionCount(50), LogPosition(0)), time=70)
+    backup.tick(at(70))
     assert backup.wait is None
     backup.executed(InstructionCount(50), LogPosition(0), at(80))
     assert backup.wait is Wait.LOG_EMPTY
     give(backup, Mark(InstructionCount(60), LogPosition(0)), time=200)
+    backup.tick(at(200))
     stall = backup.flow.totals.stalls[Wait.LOG_EMPTY]
     assert (stall.times, stall.ns) == (2, 190)
 

@@ -24,7 +24,7 @@ from ftvm.replication.messages import (
 from ftvm.units import Generation, InstructionCount, LogPosition, StreamOffset
 
 MARK = Mark(InstructionCount(0x0102), LogPosition(7))
-MARK_FRAME = bytes.fromhex("00000012 01 03 0000000000000102 0000000000000007")
+MARK_FRAME = bytes.fromhex("00000013 01 03 0000000000000102 0000000000000007 00")
 
 
 def decode_logging(data: bytes) -> list[Message]:
@@ -117,13 +117,13 @@ def test_message_of_the_other_channel_is_refused() -> None:
 
 
 def test_bytes_after_the_last_field_are_refused() -> None:
-    longer = bytes.fromhex("00000013") + MARK_FRAME[4:] + b"\0"
+    longer = bytes.fromhex("00000014") + MARK_FRAME[4:] + b"\0"
     assert refusal(longer) == "Mark with 1 bytes after its last field"
 
 
 def test_missing_field_is_refused() -> None:
-    shorter = bytes.fromhex("00000011") + MARK_FRAME[4:-1]
-    assert refusal(shorter).startswith("Mark.position: ")
+    shorter = bytes.fromhex("00000012") + MARK_FRAME[4:-1]
+    assert refusal(shorter).startswith("Mark.awaited: ")
 
 
 def test_values_without_meaning_are_refused() -> None:

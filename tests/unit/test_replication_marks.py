@@ -96,6 +96,77 @@ def test_a_mark_that_is_soon_reached_is_acknowledged_there() -> None:
     assert acknowledgements(backup) == [Ack(near.count, near.position, near.count)]
 
 
+def following() -> BackupProtocol:
+    backup = BackupProtocol(identity("b"), SETTINGS)
+    backup.peer_connected(Link(1), at(0))
+    hello = greeting(
+        identity("p"), Role.PRIMARY, Generation(1), InstructionCount(0), LogPosition(0)
+    )
+    backup.receive(Link(1), encode(hello), at(0))
+    backup.tick(at(0))  # the first heartbeat
+    acknowledgements(backup)
+    return backup
+
+
+def awaited(count: int) -> bytes:
+    return encode(Mark(InstructionCount(count), LogPosition(0), awaited=True))
+
+
+def test_a_mark_that_is_awaited_is_acknowledged_first_and_told_to_be_executed_soon() -> None:
+    backup = following()
+    backup.receive(Link(1), awaited(SETTINGS.near_count), at(0))
+    assert [(ack.count, ack.executed) for ack in acknowledgements(backup)] == [
+        (SETTINGS.near_count, 0)
+    ]
+    backup.executed(SETTINGS.near_count, LogPosition(0), at(0))
+    backup.tick(at(SETTINGS.word_delay_ns - 1))
+    assert acknowledgements(backup) == []
+    assert backup.deadline() == SETTINGS.word_delay_ns
+    backup.tick(at(SETTINGS.word_delay_ns))
+    assert [ack.executed for ack in acknowledgements(backup)] == [SETTINGS.near_count]
+    backup.tick(at(2 * SETTINGS.word_delay_ns))
+    assert acknowledgements(backup) == []
+
+
+def test_the_next_acknowledgement_tells_what_was_executed_before() -> None:
+    backup = following()
+    backup.receive(Link(1), awaited(1), at(0))
+    backup.executed(InstructionCount(1), LogPosition(0), at(0))
+    backup.receive(Link(1), awaited(2), at(1))
+    assert [(ack.count, ack.executed) for ack in acknowledgements(backup)] == [(1, 0), (2, 1)]
+    backup.tick(at(SETTINGS.word_delay_ns))
+    assert acknowledgements(backup) == []
+
+
+def test_only_what_output_waits_for_is_awaited() -> None:
+    primary = marking()
+    primary.run(10, output=b"x", time=1)
+    assert [mark.awaited for mark in marks(primary)] == [True]
+    primary.run(COUNT + 10, time=2)
+    assert [mark.awaited for mark in marks(primary)] == [False]
+
+
+def test_log_may_go_ahead_of_its_mark() -> None:
+    primary = marking()
+    primary.protocol.log_produced(b"some")
+    primary.protocol.forward_log()
+    primary.protocol.forward_log()
+    primary.run(10, log=b"more", output=b"x", time=1)
+    entries, more, mark = primary.sent(BACKUP)
+    assert entries == Entries(LogPosition(0), b"some")
+    assert more == Entries(LogPosition(4), b"more")
+    assert mark == Mark(InstructionCount(10), LogPosition(8), awaited=True)
+
+
+def test_a_backup_with_log_ahead_of_its_mark_waits_for_that() -> None:
+    backup = following()
+    backup.receive(Link(1), encode(Entries(LogPosition(0), b"some")), at(0))
+    assert backup.awaits_peer
+    assert not backup.runnable
+    backup.receive(Link(1), encode(Mark(InstructionCount(1), LogPosition(4))), at(0))
+    assert not backup.awaits_peer
+
+
 def acknowledgements(backup: BackupProtocol) -> list[Ack]:
     acks = []
     while (event := backup.next_event()) is not None:

@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ftvm.runtime import security, transport
+from ftvm.runtime.happenings import Accepted, Closed, Happening, Received, Refused
 from ftvm.runtime.security import Security
 from ftvm.runtime.sockets import listen
-from ftvm.runtime.transport import (
-    UNPROVEN_MAX,
-    Accepted,
-    Closed,
-    Happening,
-    Received,
-    Refused,
-    Transport,
-)
+from ftvm.runtime.transport import UNPROVEN_MAX, Transport
 from ftvm.units import Nanoseconds
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))

@@ -1,0 +1,39 @@
+"""How long a node stays awake for what the other half of the pair is about to say.
+
+A primary that holds output waits for an acknowledgement, a backup that has log for
+the mark that covers it. Nearby, either comes within a fraction of a millisecond, and
+to fall asleep and be woken takes much of that, on both sides. So who has nothing
+else to do looks for it for a while before he sleeps, if the last one came soon: what
+KVM calls halt polling (Linux, Documentation/virt/kvm/halt-polling.rst).
+"""
+
+import os
+
+from ftvm.units import Nanoseconds
+
+AWAKE_MAX_NS = Nanoseconds(200_000)
+"""So long at most, as KVM by its `halt_poll_ns`."""
+NEARBY_NS = Nanoseconds(2 * AWAKE_MAX_NS)
+"""What comes later, even if that is because we slept, is worth sleeping for."""
+
+
+class Vigil:
+    """Of one node."""
+
+    def __init__(self) -> None:
+        self._may = len(os.sched_getaffinity(0)) > 1  # else it is the other one who waits for us
+        self._is_nearby = True
+        self._since: Nanoseconds | None = None
+
+    def begin(self, now: Nanoseconds) -> Nanoseconds:
+        """Note what is waited for since now; return until when to stay awake for it."""
+        if self._since is not None:
+            return now  # that was tried
+        self._since = now
+        return Nanoseconds(now + (AWAKE_MAX_NS if self._may and self._is_nearby else 0))
+
+    def end(self, now: Nanoseconds) -> None:
+        """Note that nothing is waited for any more, if anything was."""
+        if self._since is not None:
+            self._is_nearby = now - self._since <= NEARBY_NS
+            self._since = None
