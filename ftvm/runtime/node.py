@@ -274,7 +274,8 @@ class Node:
     def _run_guest(self) -> None:
         turns = self._turns
         if isinstance(turns, ReplayTurns):
-            os.sched_yield()  # whoever waits for our word may be waiting for this processor, too
+            if self._vigil.is_kept:
+                os.sched_yield()  # who is awake for our word may be waiting for this processor
             turns.run()
             self._act()
         elif turns is not None:

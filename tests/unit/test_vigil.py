@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ftvm.runtime.vigil import AWAKE_MAX_NS, NEARBY_NS, Vigil
+from ftvm.runtime.vigil import AWAKE_MAX_NS, NEAR_BEFORE, NEARBY_NS, Vigil
 from ftvm.units import Nanoseconds
 
 
@@ -30,10 +30,12 @@ def test_a_word_that_came_late_is_slept_for_the_next_time() -> None:
     vigil = Vigil()
     vigil.begin(at(0))
     vigil.end(at(NEARBY_NS + 1))
-    began = NEARBY_NS * 2
-    assert vigil.begin(at(began)) == began
-    vigil.end(at(began + NEARBY_NS))
-    assert vigil.begin(at(began * 2)) == began * 2 + AWAKE_MAX_NS
+    for _ in range(NEAR_BEFORE):
+        assert not vigil.is_kept
+        assert vigil.begin(at(10)) == 10
+        vigil.end(at(10 + NEARBY_NS))
+    assert vigil.is_kept
+    assert vigil.begin(at(20)) == 20 + AWAKE_MAX_NS
 
 
 def test_on_the_only_processor_nobody_stays_awake(monkeypatch: pytest.MonkeyPatch) -> None:
