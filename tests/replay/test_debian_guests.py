@@ -57,9 +57,12 @@ def test_mach_starts_and_panics_for_want_of_a_task(guests: DebianGuests) -> None
 
 
 def test_memtest_finds_no_errors(guests: DebianGuests) -> None:
-    """Its first tests; each of them would show an error at once."""
+    """Up to the one that waits; each would show an error at once.
+
+    The screen is drawn every two seconds, so which of the short ones it names is chance.
+    """
     files = BootFiles("memtest", guests.read("memtest86+ia32.bin"), "console=ttyS0,115200 nobench")
-    typist = RecordingTypist(boot(files, 8 * MIB), (), b"[Moving inversions, 32 bit pattern]")
+    typist = RecordingTypist(boot(files, 8 * MIB), (), b"[Bit fade test, 2 patterns]")
     assert typist.run() is Reason.ATTENTION
     assert b"Memtest86+" in typist.output
     assert screen_of(typist.output)[8].endswith("Pass:  0        Errors: 0")
