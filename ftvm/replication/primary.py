@@ -4,8 +4,8 @@ What the caller does with it, in a loop:
 
 1. hand in what happened outside: connections, bytes, the store's answers, time (`tick`);
 2. let the machine run while `runnable`, to `run_limit` at most, and hand in what it did:
-   `log_produced`, `output_made`, `input_consumed`, and at last `executed`, which
-   is when anything of it is sent or released;
+   `log_produced` (and `forward_log`), `output_made`, `input_consumed`, and at last
+   `executed`, which is when the rest of it is sent and anything is released;
 3. act on `next_event()` until there is none;
 4. let the machine rest after a slice of running for as long as `rest` says;
 5. after StateWanted, give pieces of its machine's state to `send_state` as there is

@@ -163,7 +163,7 @@ class Node:
                 self._transport.flush()  # the guest may take its time
                 self._run_guest()
                 moment = self._guest_moment()
-            elif self._over is None and isinstance(self._turns, LiveTurns):
+            if self._over is None and isinstance(self._turns, LiveTurns):
                 self._turns.check()
                 self._act()
             if self._over is None and self._can_pump():
@@ -285,10 +285,9 @@ class Node:
             turns.run(FOREVER if self._protector is None else self._protector.begin_turn())
             self._act()
             self._transport.flush()
-            self._keep_vigil(now_ns(), self._guest.wake_at())
             if self._over is None:
-                turns.finish()
-                self._act()
+                turns.rest()
+                self._keep_vigil(now_ns(), self._guest.wake_at())
 
     def _say_alive(self) -> None:
         """In the middle of long work: nobody shall take us for dead."""

@@ -88,16 +88,15 @@ class LiveTurns:
             status, digest = pack_end(*guest.end), guest.machine.state_digest()
             protocol.exited(guest.machine.count, status, digest, now_ns())
 
-    def finish(self) -> None:
-        """End a turn, once what the guest did is on its way to the backup."""
+    def rest(self) -> None:
+        """Let it rest behind a turn, once what it did is on its way to the backup."""
         now = now_ns()
         self.held_bytes_max = max(self.held_bytes_max, self._protocol.held_bytes)
         self._rests_until = Nanoseconds(now + self._protocol.rest(now - self._begun, now))
         self._unchecked = True
-        self.check()
 
     def check(self) -> None:
-        """Behind a turn, take a digest and show the screen, if it is time for that.
+        """Some time behind a turn, take a digest and show the screen, if it is time for that.
 
         Not while output waits for the backup's word: that may come any moment, and
         should not have to wait for us.
