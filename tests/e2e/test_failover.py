@@ -43,6 +43,7 @@ def test_nobody_dies(session: Callable[..., Session]) -> None:
     assert report.failovers == []
     assert report.replicas_equal
     assert report.log.digests > 0
+    assert 0 < report.held_bytes_max <= report.output_bytes
 
 
 @pytest.mark.parametrize("role", ["primary", "backup"])
