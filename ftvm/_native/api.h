@@ -203,8 +203,9 @@ typedef struct CoreOutputs {
     uint8_t bytes[65536];
 } CoreOutputs;
 
-/* How long a live guest runs on after an output before core_run() comes back with it. */
-enum { CORE_OUTPUT_GATHER_NS = 100000 };
+/* How long a live guest runs on after an output before core_run() comes back with it, and
+ * at most while the wake descriptor is readable, unless core_set_gather() says otherwise. */
+enum { CORE_GATHER_NS = 100000 };
 
 typedef struct CoreCallbacks {
     uint32_t (*port_read)(void *handle, uint32_t port, uint32_t size);
@@ -233,7 +234,8 @@ const char *core_error(const Core *core);
 /* Running. */
 CoreReason core_run(Core *core, uint64_t until_count, uint64_t deadline_ns);
 void core_attention(Core *core);
-void core_hurry(Core *core, uint64_t ns);
+void core_hurry(Core *core);
+void core_set_gather(Core *core, uint64_t ns);
 void core_set_sleep(Core *core, uint64_t until_ns);
 void core_set_wake(Core *core, int descriptor);
 void core_set_entry_stop(Core *core, uint64_t entries);

@@ -92,6 +92,7 @@ Core *core_new(uint64_t memory_bytes, void *handle, CoreCallbacks callbacks, cha
     core->a20_wanted = -1;
     core->timer_ns = core->devices_ns = core->entry_stop = UINT64_MAX;
     core->wake_descriptor = -1;
+    core->gather_ns = CORE_GATHER_NS;
     uc_err engine_error = open_engine(core, memory_bytes);
     if (engine_error != UC_ERR_OK) {
         snprintf(error, error_bytes, "the CPU engine does not start: %s",

@@ -99,7 +99,7 @@ struct Core {
     int32_t a20_wanted; /* the mask from the end of this instruction on */
     atomic_bool attention;
     int wake_descriptor;
-    uint64_t polled_ns;
+    uint64_t polled_ns, gather_ns;
 
     /* Interrupts. */
     bool interrupt_line;

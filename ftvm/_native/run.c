@@ -68,17 +68,20 @@ void core_attention(Core *core) {
  * so that one which only ticks costs no more than its ticks; 0: not at all. */
 void core_set_sleep(Core *core, uint64_t until_ns) { core->sleep_until_ns = until_ns; }
 
-/* Moves this run's deadline to at most `ns` from now; who sleeps comes back at once. */
-void core_hurry(Core *core, uint64_t ns) {
-    uint64_t soon = clock_ns(&core->clock) + ns;
+/* Something was put out: the run ends soon, and at once if the guest sleeps. */
+void core_hurry(Core *core) {
+    uint64_t soon = clock_ns(&core->clock) + core->gather_ns;
 
     core->sleep_until_ns = 0;
     if (soon < core->deadline_ns)
         core->deadline_ns = soon;
 }
 
+/* How long a live guest may run on behind its output, or while somebody wants to wake it. */
+void core_set_gather(Core *core, uint64_t ns) { core->gather_ns = ns; }
+
 /* A descriptor that, when readable, makes core_run() return CORE_ATTENTION
- * within some ten microseconds; -1 for none. */
+ * within that time; -1 for none. */
 void core_set_wake(Core *core, int descriptor) { core->wake_descriptor = descriptor; }
 
 /* Calls for attention once so many entries are recorded or taken in all. */
@@ -86,10 +89,9 @@ void core_set_entry_stop(Core *core, uint64_t entries) { core->entry_stop = entr
 
 /* Looked at every so often only: it is a system call. */
 static bool woken(Core *core) {
-    const uint64_t poll_every_ns = 50000;
     struct pollfd wake = {core->wake_descriptor, POLLIN, 0};
 
-    if (core->wake_descriptor < 0 || core->clock.base_ns - core->polled_ns < poll_every_ns)
+    if (core->wake_descriptor < 0 || core->clock.base_ns - core->polled_ns < core->gather_ns / 2)
         return false;
     core->polled_ns = core->clock.base_ns;
     return poll(&wake, 1, 0) > 0;

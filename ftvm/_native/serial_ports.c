@@ -32,7 +32,7 @@ static void put_out(void *user, uint8_t byte) {
         return;
     }
     if (!all->piece_count && core->mode != CORE_REPLAY)
-        core_hurry(core, CORE_OUTPUT_GATHER_NS);
+        core_hurry(core);
     if (!all->piece_count || all->pieces[all->piece_count - 1].stream != port->stream)
         all->piece_count++;
     all->bytes[all->byte_count++] = byte;

@@ -96,6 +96,11 @@ _CALLBACKS = ffi.new(
     {"port_read": lib.python_port_read, "port_write": lib.python_port_write},
 )
 
+GATHER_NS = Nanoseconds(lib.CORE_GATHER_NS)
+"""How long a live guest runs on after an output before `run` comes back with
+it: a line of text makes one message instead of eighty. A guest that sleeps
+behind its output comes back at once."""
+
 
 class Cpu:
     """A guest CPU and its memory of `memory_bytes`, a multiple of the page size.
@@ -142,6 +147,7 @@ class Cpu:
         self._event = ffi.new("CoreEvent *")
         self._buffer = ffi.new("uint8_t[]", 1 << 16)
         self.memory = ffi.buffer(lib.core_memory(self._core), memory_bytes)
+        self.gather_ns = GATHER_NS
 
     def failed_callback(self, error: BaseException) -> None:
         """Let the run come to its end, and `error` out of it."""
@@ -165,9 +171,14 @@ class Cpu:
         """Make `run` return soon; from any thread."""
         lib.core_attention(self._core)
 
-    def hurry(self, span: Nanoseconds) -> None:
-        """From a device: let the run end within `span` of host time."""
-        lib.core_hurry(self._core, span)
+    def hurry(self) -> None:
+        """From a device that has put something out: let the run end within `gather_ns`."""
+        lib.core_hurry(self._core)
+
+    def set_gather(self, span: Nanoseconds) -> None:
+        """Let runs go on so long, in host time, behind an output or while they shall wake."""
+        self.gather_ns = span
+        lib.core_set_gather(self._core, span)
 
     def set_sleep(self, until: Nanoseconds) -> None:
         """Let a guest that halts wait for its timer within `run`, until this host time; 0: not.

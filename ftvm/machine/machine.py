@@ -22,7 +22,7 @@ from ftvm.errors import DivergenceError
 from ftvm.machine.boot.plan import BootPlan, SegmentRegister
 from ftvm.machine.bus import Device, PortBus, TimedDevice
 from ftvm.machine.channels import Stream
-from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason, lib
+from ftvm.machine.cpu import FOREVER, NEVER, Cpu, Entry, Kind, Mode, Reason
 from ftvm.machine.cpu_port_buffer import CpuPortBuffer
 from ftvm.machine.devices import (
     ata,
@@ -54,11 +54,6 @@ DIGEST_BYTES = 16
 
 LINKS_KEPT = 64
 """Links of the chain of digests that are remembered for whoever takes them: a few seconds'."""
-
-OUTPUT_GATHER_NS = Nanoseconds(lib.CORE_OUTPUT_GATHER_NS)
-"""How long a live guest runs on after an output before `run` comes back with
-it: a line of text makes one message instead of eighty. A guest that sleeps
-behind its output comes back at once."""
 
 # The engine's summary of CR0 and the segments: 32-bit code and stack, protected
 # mode, all bases 0 (HF_CS32 | HF_SS32 | HF_PE).
@@ -220,7 +215,7 @@ class Machine:
     def _put_out(self, stream: Stream, data: bytes) -> None:
         self._collect()
         if not self._outputs and self.mode is not Mode.REPLAY:
-            self.cpu.hurry(OUTPUT_GATHER_NS)
+            self.cpu.hurry()
         self._outputs.append(Output(self.cpu.count, stream, data))
 
     def _collect(self) -> None:
@@ -286,7 +281,7 @@ class Machine:
             elif reason is Reason.TIMER_DUE:
                 self._timer()
                 if self._outputs:  # which were to be handed out soon
-                    soon = Nanoseconds(self.cpu.host_ns() + OUTPUT_GATHER_NS)
+                    soon = Nanoseconds(self.cpu.host_ns() + self.cpu.gather_ns)
                     deadline = min(deadline, soon)
             else:
                 return reason

@@ -7,7 +7,7 @@ changes from the one to the other with the same guest.
 
 from ftvm.errors import DivergenceError
 from ftvm.machine.channels import Stream
-from ftvm.machine.cpu import FOREVER
+from ftvm.machine.cpu import FOREVER, GATHER_NS
 from ftvm.machine.machine import Output
 from ftvm.replication.backup import BackupProtocol
 from ftvm.replication.events import InputArrived
@@ -29,6 +29,11 @@ SLEEP_TURN_NS = Nanoseconds(30_000_000)
 TURN_MIN_NS = Nanoseconds(1_000_000)
 """What it gets although something is due."""
 
+PRINTING_TURNS = 4
+"""A guest that puts something out in so many turns in a row, and does not sleep, prints on."""
+PRINTING_GATHER_NS = Nanoseconds(800_000)
+"""It is interrupted so seldom, for its output or anything else: a turn costs a quarter of that."""
+
 
 class LiveTurns:
     """Of a primary's guest."""
@@ -41,7 +46,8 @@ class LiveTurns:
         screen = protocol.console.outputs[Channel(Stream.SCREEN)]
         self._pacer = ScreenPacer(guest.machine, screen)
         self._begun = self._rests_until = Nanoseconds(0)
-        self._unchecked = False
+        self._printed = self._unchecked = False
+        self._printing_turns = 0
         self._ended_told = False
         self.held_bytes_max = 0
         """Most output that waited for the backup at once."""
@@ -82,6 +88,7 @@ class LiveTurns:
             sleep_until = now
         self._begun = now
         outputs = guest.run(until, _turn_end(now, due, TURN_NS), sleep_until)
+        self._printed = bool(outputs)
         self._hand_in(outputs)
         if guest.end is not None and not self._ended_told:
             self._ended_told = True
@@ -94,6 +101,10 @@ class LiveTurns:
         self.held_bytes_max = max(self.held_bytes_max, self._protocol.held_bytes)
         self._rests_until = Nanoseconds(now + self._protocol.rest(now - self._begun, now))
         self._unchecked = True
+        prints_on = self._printed and self._guest.wake_at() == 0
+        self._printing_turns = self._printing_turns + 1 if prints_on else 0
+        is_printing = self._printing_turns >= PRINTING_TURNS
+        self._guest.machine.cpu.set_gather(PRINTING_GATHER_NS if is_printing else GATHER_NS)
 
     def check(self) -> None:
         """Some time behind a turn, take a digest and show the screen, if it is time for that.
