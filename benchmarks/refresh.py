@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ftvm.bench.session import Document, read_document
 from ftvm.bench.tables import Speeds, markdown, readme_tables
+from ftvm.errors import FtvmError
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = Path("benchmarks") / "measured.json"
@@ -27,7 +28,7 @@ def main() -> int:
     ftvm = [sys.executable, "-P", "-m", "ftvm", "bench", "--plots", str(PLOTS)]
     source = ["--show"] if arguments.keep else [*arguments.what, "-o"]
     status = subprocess.run([*ftvm, *source, str(FIGURES)], check=False).returncode
-    if status:
+    if status not in (0, FtvmError.exit_status):  # the latter: some figures are missing
         return status
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
@@ -37,7 +38,7 @@ def main() -> int:
     _, _, behind = rest.partition(END)
     new = section(read_document(FIGURES))
     readme.write_text(before + BEGIN + new + END + behind, encoding="utf-8")
-    return 0
+    return status
 
 
 def section(document: Document) -> str:
@@ -53,6 +54,7 @@ def section(document: Document) -> str:
         "`ftvm run`; [benchmarks/README.md](benchmarks/README.md) has the others, and how all "
         "this is measured; `python benchmarks/refresh.py` measures again and writes it here.\n",
         *(f"**{table.title}**\n\n{markdown(table)}" for table in readme_tables(document)),
+        *(f"Missing: {name} ({why}).\n" for name, why in document.failed.items()),
     ]
     if Speeds(document, "wall").rows:
         parts.append(f"![Speed of every rival in every work]({PLOTS}/speed.svg)\n")
