@@ -74,7 +74,7 @@ def test_the_primary_is_killed_twice_by_who_does_what_the_screen_says(
 
 
 def test_a_bit_is_flipped_found_and_shown(terminal: TmuxTerminal) -> None:
-    terminal.resize(120, 40)
+    terminal.resize(200, 50)  # all that is told of it stays in sight
     start(terminal)
     terminal.press("f")
     terminal.see("flipped in backup b", "≠", ALONE)
