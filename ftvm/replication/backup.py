@@ -347,7 +347,7 @@ class BackupProtocol(Party):
             case Released(channel, offset, wanted):
                 if (stream := self.console.outputs.get(channel)) is None:
                     raise ProtocolError(f"output of unknown channel {channel}")
-                stream.want(wanted)
+                stream.wanted = wanted
                 stream.confirm(offset)
             case Heartbeat() if self._pulse is not None:
                 self._pulse.felt(message)

@@ -248,7 +248,7 @@ class ConsoleService:
                 self.exit_confirmed = True
             case Goodbye(Reason.USER_ACTION):
                 for stream in self.outputs.values():
-                    stream.want(False)
+                    stream.wanted = False
                 self._drop(link, "console left")
             case Fenced(generation) if self.role is Role.PRIMARY:
                 self._note_newer(generation)
@@ -287,7 +287,7 @@ class ConsoleService:
             have = max(console.have.get(channel, stream.start), stream.start)
             have = min(have, stream.released)
             console.sent.setdefault(channel, have)
-            stream.want(True)
+            stream.wanted = True
             stream.confirm(have)
         for channel in self.inputs:
             self.consumed(channel)

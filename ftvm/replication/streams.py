@@ -42,8 +42,6 @@ class OutputStream:
         self.confirmed = StreamOffset(0)
         self.wanted = False
         """Whether an endpoint counts on what it has not confirmed."""
-        self.full = False
-        """Whether the guest must wait for the endpoint."""
         self.held: deque[Piece] = deque()
         """What has not been let go of, or not made for good yet."""
         self._limit_bytes = limit_bytes
@@ -63,6 +61,11 @@ class OutputStream:
     def unconfirmed_bytes(self) -> int:
         """Output that the endpoint is not known to have."""
         return max(self.produced - self.confirmed, 0)
+
+    @property
+    def full(self) -> bool:
+        """Whether the guest must wait for the endpoint."""
+        return self.wanted and len(self._data) >= self._limit_bytes
 
     def begin(self, start: StreamOffset) -> None:
         """Let an empty stream begin at `start`: what came before is nobody's any more."""
@@ -95,11 +98,6 @@ class OutputStream:
             self.released = piece.end
         return pieces
 
-    def want(self, wanted: bool) -> None:
-        """Keep what is not confirmed, whatever that takes, or what there is room for."""
-        self.wanted = wanted
-        self.full = wanted and len(self._data) >= self._limit_bytes
-
     def confirm(self, offset: StreamOffset) -> None:
         """Note that the endpoint has everything before `offset`."""
         self.confirmed = max(self.confirmed, offset)
@@ -119,7 +117,6 @@ class OutputStream:
             self.released = max(self.released, self.start)
             while self.held and self.held[0].end <= self.start:
                 self.held.popleft()
-        self.full = self.wanted and len(self._data) >= self._limit_bytes
 
 
 class InputStream:

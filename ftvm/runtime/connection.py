@@ -30,11 +30,6 @@ class Connection:
     """Whether we made it."""
     is_cut: bool = False
 
-    @property
-    def descriptor(self) -> int:
-        """Of its socket."""
-        return self.socket.fileno()
-
     def take_gathered(self) -> bytes:
         """Return what was sent since the last flush, which is now."""
         gathered, self.gathered = self.gathered, []

@@ -24,10 +24,13 @@ class HoldMeter:
         self.sum_ns = 0
         self._newest: deque[int] = deque(maxlen=NEWEST)
         self._held: deque[tuple[StreamOffset, Nanoseconds]] = deque()
+        self._made = StreamOffset(0)
 
     def made(self, end: StreamOffset, now: Nanoseconds) -> None:
-        """Note that output up to `end` is made."""
-        self._held.append((end, now))
+        """Note that output up to `end` is made; no matter if that was said before."""
+        if end > self._made:
+            self._made = end
+            self._held.append((end, now))
 
     def released(self, end: StreamOffset, now: Nanoseconds) -> None:
         """Note that output up to `end` may leave."""

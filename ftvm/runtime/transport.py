@@ -11,6 +11,8 @@ a stranger costs a socket, a little memory, and one `Refused`.
 
 import contextlib
 import errno
+import os
+import selectors
 import socket
 import time
 from collections.abc import Callable
@@ -22,7 +24,6 @@ from ftvm.runtime.clock import now_ns
 from ftvm.runtime.connection import Connection
 from ftvm.runtime.door import Door
 from ftvm.runtime.happenings import Accepted, Closed, Happening, Received, Refused
-from ftvm.runtime.poller import READABLE, WRITABLE, Poller
 from ftvm.runtime.resolver import Resolver
 from ftvm.runtime.security import Security
 from ftvm.runtime.sockets import Errand, prepare
@@ -53,7 +54,7 @@ class Transport:
 
     def __init__(self, security: Security | None) -> None:
         self._security = security
-        self._poller = Poller()
+        self._selector = selectors.EpollSelector()
         self._connections: dict[Link, Connection] = {}
         self._errands: dict[Link, tuple[Errand, int]] = {}
         """Connections for which a name is looked up, and host time in ns until which that may
@@ -75,7 +76,7 @@ class Transport:
     @property
     def descriptor(self) -> int:
         """Readable when `poll` would have something to do, other than to lose patience."""
-        return self._poller.descriptor
+        return self._selector.fileno()
 
     def accept_from(self, listener: socket.socket, name: str) -> None:
         """Take connections from a listening socket; they show as `Accepted` of `name`."""
@@ -84,11 +85,11 @@ class Transport:
 
     def watch(self, descriptor: int, readable: Callable[[], None]) -> None:
         """Call `readable` from `poll` when a descriptor that is no socket of ours is readable."""
-        self._poller.add(descriptor, READABLE, lambda _: readable())
+        self._selector.register(descriptor, selectors.EVENT_READ, lambda _: readable())
 
     def unwatch(self, descriptor: int) -> None:
         """Forget a watched descriptor."""
-        self._poller.remove(descriptor)
+        self._selector.unregister(descriptor)
 
     def connect(self, host: str, port: int) -> Link:
         """Begin to connect; a `Closed` follows if nobody is there.
@@ -162,7 +163,7 @@ class Transport:
         for connection in self._connections.values():
             if connection.is_ours and not connection.is_cut:
                 connection.is_cut = True
-                self._poller.remove(connection.descriptor)
+                self._selector.unregister(connection.socket)
 
     def mend(self) -> None:
         """Undo `cut`; what waited goes on its way, but to a side that has lost patience."""
@@ -179,7 +180,7 @@ class Transport:
         Nobody is let in meanwhile, who would be waited for in vain; behind it, they are again.
         """
         if self._door.shut_until is None:
-            self._poller.remove(self._door.descriptor)
+            self._selector.unregister(self._door.descriptor)
         self._door.shut_until = None
         for link in self.open_links():
             connection = self._connections.get(link)
@@ -195,48 +196,47 @@ class Transport:
     def poll(self, timeout: Nanoseconds | None) -> list[Happening]:
         """Return what happened, waiting for something at most `timeout`; None waits for ever."""
         self.flush()
-        waits_for_others = self._waits_for_others
-        if waits_for_others:
-            timeout = self._patience(timeout)
-        self._poller.poll(Nanoseconds(0) if self._happened else timeout)
-        if waits_for_others:
-            if self._door.open_if_due(time.monotonic_ns()):
-                self._watch_door()
-            self._lose_patience()
-        happened, self._happened = self._happened, []
-        return happened
+        self._serve(self._selector.select(self._patience_s(timeout)))
+        if self._door.open_if_due(time.monotonic_ns()):
+            self._watch_door()
+        self._lose_patience()
+        return self._take_happened()
 
     def poll_awake(self, timeout: Nanoseconds) -> list[Happening]:
-        """Return what happened, without sleeping until it does: for what comes any moment now."""
+        """Do the same without sleeping, for what comes any moment; strangers may wait for us."""
         self.flush()
-        if not self._happened:
-            self._poller.poll_awake(timeout)
+        until = now_ns() + timeout
+        while not (ready := self._selector.select(0)) and not self._happened and now_ns() < until:
+            os.sched_yield()  # whoever is to answer may be waiting for this processor
+        self._serve(ready)
+        return self._take_happened()
+
+    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
+        for key, mask in ready:
+            key.data(mask)
+
+    def _take_happened(self) -> list[Happening]:
         happened, self._happened = self._happened, []
         return happened
 
-    @property
-    def _waits_for_others(self) -> bool:
-        """Whether there is anything that patience can be lost with."""
-        return bool(
-            self._unproven or self._lingering or self._errands or self._door.shut_until is not None
-        )
-
-    def _patience(self, timeout: Nanoseconds | None) -> Nanoseconds:
+    def _patience_s(self, timeout: Nanoseconds | None) -> float | None:
+        if self._happened:
+            return 0.0
         waits = (self._unproven, self._lingering)
         moments = [next(iter(wait.values()), None) for wait in waits] + [self._door.shut_until]
         moments += [until for _, until in self._errands.values()]
         limits = [moment - time.monotonic_ns() for moment in moments if moment is not None]
         if timeout is not None:
             limits.append(timeout)
-        return Nanoseconds(max(0, min(limits)))
+        return max(0, min(limits)) / 1e9 if limits else None
 
     def _watch_door(self) -> None:
-        self._poller.add(self._door.descriptor, READABLE, self._attend_door)
+        self._selector.register(self._door.descriptor, selectors.EVENT_READ, self._attend_door)
 
     def _attend_door(self, _: int) -> None:
         self._door.attend()
         if self._door.shut_until is not None:
-            self._poller.remove(self._door.descriptor)
+            self._selector.unregister(self._door.descriptor)
 
     def _lose_patience(self) -> None:
         now = time.monotonic_ns()
@@ -316,22 +316,22 @@ class Transport:
         if listener is None:
             self._watch(link, connection)
         else:
-            self._door.add(stream.fileno(), lambda: self._ready(link, READABLE))
+            self._door.add(stream.fileno(), lambda: self._ready(link, selectors.EVENT_READ))
         if self._security is not None:
             self._unproven[link] = time.monotonic_ns() + HANDSHAKE_TIMEOUT_NS
             connection.session = TlsSession(self._security, listening=listener is not None)
             self._write(link, connection, connection.session.outgoing())
 
     def _watch(self, link: Link, connection: Connection) -> None:
-        events = READABLE | (WRITABLE if connection.unsent else 0)
-        self._poller.add(connection.descriptor, events, lambda mask: self._ready(link, mask))
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.unsent else 0)
+        self._selector.register(connection.socket, events, lambda mask: self._ready(link, mask))
 
     def _proven(self, link: Link, connection: Connection) -> None:
         self._unproven.pop(link, None)
         if connection.listener is not None:
             self._happened.append(Accepted(link, connection.listener))
             connection.listener = None
-            self._door.remove(connection.descriptor)
+            self._door.remove(connection.socket.fileno())
             self._watch(link, connection)
 
     # --- bytes come and go ---
@@ -340,9 +340,9 @@ class Transport:
         connection = self._connections.get(link)
         if connection is None:
             return
-        if mask & WRITABLE:
+        if mask & selectors.EVENT_WRITE:
             self._resume(link, connection)
-        if mask & READABLE and self._connections.get(link) is connection:
+        if mask & selectors.EVENT_READ and self._connections.get(link) is connection:
             self._receive(link, connection)
 
     def _receive(self, link: Link, connection: Connection) -> None:
@@ -425,7 +425,8 @@ class Transport:
             self._deafen(link, connection, error)
         if connection.unsent or connection.deaf:
             return
-        self._poller.change(connection.descriptor, READABLE)
+        key = self._selector.get_key(connection.socket)
+        self._selector.modify(connection.socket, selectors.EVENT_READ, key.data)
         if connection.closing and not connection.waiting_bytes:
             self._finish(link, connection)
 
@@ -436,8 +437,12 @@ class Transport:
             self._drop(link, connection)
 
     def _watch_writable(self, connection: Connection) -> None:
-        if not connection.is_cut:
-            self._poller.change(connection.descriptor, READABLE | WRITABLE)
+        if connection.is_cut:
+            return
+        key = self._selector.get_key(connection.socket)
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        if key.events != both:
+            self._selector.modify(connection.socket, both, key.data)
 
     # --- connections go ---
 
@@ -473,6 +478,7 @@ class Transport:
         del self._connections[link]
         self._unproven.pop(link, None)
         self._lingering.pop(link, None)
-        self._door.remove(connection.descriptor)
-        self._poller.remove(connection.descriptor)
+        self._door.remove(connection.socket.fileno())
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(connection.socket)
         connection.socket.close()

@@ -47,6 +47,17 @@ def test_memory_is_bounded() -> None:
     assert len(meters._samples) <= 2001
 
 
+def test_what_is_put_out_elsewhere_holds_no_console_output() -> None:
+    meter = HoldMeter()
+    meter.made(StreamOffset(5), Nanoseconds(0))
+    meter.released(StreamOffset(5), Nanoseconds(100))
+    meter.made(StreamOffset(5), Nanoseconds(200))  # the screen was shown
+    meter.made(StreamOffset(6), Nanoseconds(900_000))
+    meter.released(StreamOffset(6), Nanoseconds(900_300))
+    assert meter.percentiles(0, 1) == (100, 300)
+    assert meter.sum_ns == 400
+
+
 def test_how_long_output_was_held_is_known_of_the_newest_one_by_one() -> None:
     meter = HoldMeter()
     assert meter.percentiles(0.5, 0.99) == ()

@@ -22,7 +22,7 @@ def produce(stream: OutputStream, count: int, data: bytes, position: int = 0) ->
 @pytest.fixture
 def output() -> OutputStream:
     stream = OutputStream(limit_bytes=10)
-    stream.want(True)
+    stream.wanted = True
     return stream
 
 
@@ -85,7 +85,7 @@ def test_wanted_output_is_never_dropped_but_stops_the_guest(output: OutputStream
 
 
 def test_unwanted_output_does_not_stop_the_guest_and_keeps_its_tail(output: OutputStream) -> None:
-    output.want(False)
+    output.wanted = False
     for count in range(1, 6):
         produce(output, count, b"%d" % count * 5)
     assert not output.full

@@ -69,6 +69,18 @@ def meeting(request: pytest.FixtureRequest, pair: Security) -> tuple[Meeting, Se
     return Meeting(secured), secured
 
 
+def test_who_stays_awake_hears_the_same(meeting: tuple[Meeting, Security | None]) -> None:
+    there, secured = meeting
+    side, link = there.join(secured)
+    side.transport.send(link, b"first")
+    there.until(lambda: there.listener.received == b"first")
+    assert there.listener.transport.poll_awake(NOW) == []
+    side.transport.send(link, b", second")
+    assert side.transport.poll_awake(NOW) == []  # but what was sent has gone out
+    while there.listener.received != b"first, second":
+        there.listener.happened += there.listener.transport.poll_awake(SOON)
+
+
 def test_what_is_sent_arrives_both_ways(meeting: tuple[Meeting, Security | None]) -> None:
     there, secured = meeting
     side, link = there.join(secured)
